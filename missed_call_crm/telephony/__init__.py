@@ -1,0 +1,1 @@
+"""What a call, a miss and a callback are: plain Python, without Odoo."""
