@@ -1,0 +1,1 @@
+"""Calls of our own, written as Asterisk and FreePBX would have recorded them."""
