@@ -129,6 +129,7 @@ class CallRow:
             "is_disconnected",
             "partner_is_ambiguous",
             "fix_is_shared",
+            "from_history",
         ):
             values[flag] = False
         values["recording_url"] = _cut(facts.recording)

@@ -209,6 +209,7 @@ def _found(run, groups, is_news):
     )
     for index, vals in enumerate(values):
         vals["user_id"] = choices[index].user_id
+    run.reserve({vals["client_number"] for vals in values})
     callbacks = run.callbacks.create(values)
     links = zip(callbacks.ids, groups, strict=True)
     run.link("callback_id", {key: _ids(rows) for key, rows in links})

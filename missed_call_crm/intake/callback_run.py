@@ -4,10 +4,9 @@
 
 import logging
 from collections import Counter
-from datetime import timezone
-from zoneinfo import ZoneInfo
 
 import psycopg2
+import pytz
 from markupsafe import Markup
 from psycopg2 import errors
 
@@ -114,44 +113,77 @@ class Run:
                 log_exceptions=False,
             )
 
+    def reserve(self, numbers):
+        """Fail, and quietly, if a client got an open callback we cannot see yet.
+
+        Asks the unique index by an insert that is undone.
+        """
+        with self.cr.savepoint(flush=False) as savepoint:
+            self.cr.execute(
+                """
+                INSERT INTO pbx_callback (company_id, client_number, state)
+                SELECT %s, number, 'todo' FROM unnest(%s) AS n(number)
+                """,
+                [self.company.id, sorted(numbers)],
+                log_exceptions=False,
+            )
+            savepoint.rollback()
+
+    def link(self, name, call_ids_of):
+        """Write a link of calls: ``{callback id: call ids}`` into column ``name``."""
+        every = [call_id for ids in call_ids_of.values() for call_id in ids]
+        self.cr.execute(
+            "SELECT id FROM pbx_call WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE",
+            [every],
+            log_exceptions=False,
+        )
+        for callback_id, call_ids in call_ids_of.items():
+            # what the write needs to know is read once for all
+            calls = self.env["pbx.call"].browse(call_ids)
+            calls.with_prefetch(every).write({name: callback_id})
+
     def in_parts(self, items, act, size=100):
         """Run ``act(part)`` over ``items``, each part in a savepoint.
 
         A part that fails is halved until the one item at fault is left out, so one
         callback that cannot be written does not keep the others from being written.
+
+        :param items: ids of callbacks or calls
         """
         items = list(items)
+        overtaken = []
         for start in range(0, len(items), size):
-            self._part(items[start : start + size], act)
+            self._part(items[start : start + size], act, overtaken)
+        if overtaken:
+            self.counts["overtaken"] += len(overtaken)
+            _logger.info(
+                "Left to the next run, since others were faster: %s", overtaken
+            )
 
-    def _part(self, items, act):
+    def _part(self, items, act, overtaken):
         try:
             with self.cr.savepoint():
                 act(items)
             return
-        except OVERTAKEN as error:
+        except OVERTAKEN:
             if len(items) == 1:
-                self.counts["overtaken"] += 1
-                _logger.info("Callbacks: %s left to the next run (%s)", items, error)
+                overtaken += items
                 return
         except psycopg2.OperationalError:
             raise  # the connection is gone, halving would not help
         except Exception:
             if len(items) == 1:
                 self.counts["failed"] += 1
-                _logger.exception("Callbacks: %s could not be dealt with", items)
+                _logger.exception(
+                    "Callbacks of company %s: %s failed in %s",
+                    self.company.id,
+                    items,
+                    act.__qualname__,
+                )
                 return
         half = len(items) // 2
-        self._part(items[:half], act)
-        self._part(items[half:], act)
-
-    def link(self, name, call_ids_of):
-        """Write a link of calls: ``{callback id: call ids}`` into column ``name``."""
-        every = [call_id for ids in call_ids_of.values() for call_id in ids]
-        for callback_id, call_ids in call_ids_of.items():
-            # what the write needs to know is read once for all
-            calls = self.env["pbx.call"].browse(call_ids)
-            calls.with_prefetch(every).write({name: callback_id})
+        self._part(items[:half], act, overtaken)
+        self._part(items[half:], act, overtaken)
 
     # -- words -----------------------------------------------------------------
 
@@ -186,7 +218,8 @@ def zone_of(company, user=None):
 
 def in_zone(moment, zone):
     """A naive UTC moment in a zone."""
-    return moment.replace(tzinfo=timezone.utc).astimezone(ZoneInfo(zone))
+    # pytz, as the list people choose from is its list
+    return pytz.utc.localize(moment).astimezone(pytz.timezone(zone))
 
 
 def _lines(body):

@@ -200,10 +200,10 @@ def _owe(run):
     rows = facts.debts(run)
     if not rows:
         return
-    groups = debts.by_client(run, rows)
+    groups = {group[0]["id"]: group for group in debts.by_client(run, rows)}
 
-    def act(part):
-        chosen = [row for group in part for row in group]
+    def act(first_ids):
+        chosen = [row for first_id in first_ids for row in groups[first_id]]
         book = debts.Book(run, chosen)
         book.load()
         debts.settle_into_callbacks(run, book, chosen, is_news=True)

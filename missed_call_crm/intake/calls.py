@@ -187,14 +187,6 @@ class Batch:
     def _known(self, unique):
         if not unique:
             return {}
-        times = [record.occurred_at for record in unique.values()]
-        self.cr.execute(
-            "SELECT EXISTS (SELECT FROM pbx_record WHERE backend_id = %s"
-            " AND occurred_at BETWEEN %s AND %s)",
-            [self.context.backend_id, min(times), max(times)],
-        )
-        if not self.cr.fetchone()[0]:
-            return {}
         self.cr.execute(
             "SELECT key, id, content_hash FROM pbx_record"
             " WHERE backend_id = %s AND key = ANY(%s)",
@@ -347,22 +339,21 @@ class Batch:
     def _judge_row(self, row):
         """Judge the call if it has ended and settled; else say when to look again."""
         facts, context = row.facts, self.context
-        from_history = row.from_history = (
-            row.before["from_history"] if row.before else self.history
-        )
+        before = row.before
+        was_judged = before and not before["is_open"]
+        history = before["from_history"] if was_judged else self.history
         silent_at = facts.last_seen_at + context.silence
         is_silent = not facts.is_ended and silent_at <= self.upto
+        judge_at = silent_at
         if facts.is_ended:
-            row.end_seen_at = (row.before or {}).get("end_seen_at") or (
-                facts.ended_at if from_history else self.now
-            )
+            seen_at = before["end_seen_at"] if before else None
+            row.end_seen_at = facts.ended_at if history else seen_at or self.now
             judge_at = row.end_seen_at + context.settle
-        else:
-            judge_at = silent_at
-        clock = self.upto if from_history else self.now
+        clock = self.upto if history else self.now
         if not is_silent and judge_at > clock:
             row.leave_open(max(judge_at, self.now))
             return
+        row.from_history = bool(history)
         if facts.ended_at is None:
             facts.ended_at = facts.last_seen_at
         rule = context.queue_rule(row.queue_code())

@@ -15,7 +15,9 @@ import logging
 import random
 import time
 from datetime import datetime, timedelta
+from functools import partial
 
+import psycopg2
 from psycopg2 import errors as pg_errors
 
 from odoo import fields
@@ -52,17 +54,23 @@ def cron(env):
         order="next_pull_at, id",
     )
     progress = env["ir.cron"]
-    progress._commit_progress(remaining=len(backends))
+    left = len(backends)
+    progress._commit_progress(remaining=left)
     for backend in backends:
+        # Every batch is progress, while this phone system is still to be done.
+        commit = partial(progress._commit_progress, 1, remaining=left)
+        is_partial = False
         try:
-            run(backend, kind="scheduled", commit=progress._commit_progress)
+            log = run(backend, kind="scheduled", commit=commit)
+            is_partial = bool(log) and log.state == "partial"
         except Exception:
             # The scheduled action would be switched off for every phone system if
             # errors of one left it often enough.
             _logger.exception("Pull of phone system %s failed", backend.id)
             env.cr.rollback()
-            _fail(backend, env._("Unexpected error; see the server's log."), retry=True)
-        if not progress._commit_progress(1):
+            _fail(backend, env._("Unexpected error; see the server's log."), True)
+        left -= not is_partial
+        if not progress._commit_progress(1, remaining=left):
             break
     env.ref("missed_call_crm.ir_cron_follow_up")._trigger()
 
@@ -288,15 +296,28 @@ class _Pull:
         try:
             is_done = self._read()
         except SourceError as error:
-            self._rollback()
-            self._close_log("failed", _translated(self.env, error))
-            _fail(self.backend, _translated(self.env, error), error.retry)
-            self._commit()
-            return self.log
+            return self._failed(_translated(self.env, error), error.retry)
+        except psycopg2.Error as error:
+            if self.commit is None:
+                raise  # the caller's transaction is lost
+            _logger.exception("Batch of phone system %s", self.backend.id)
+            reason = error.diag.message_primary or type(error).__name__
+            return self._failed(
+                self.env._("Odoo's own database refused: %(reason)s", reason=reason),
+                retry=True,
+            )
         self._succeed(is_done)
         self._close_log("done" if is_done else "partial")
         self._commit()
         self._follow()
+        return self.log
+
+    def _failed(self, message, retry):
+        """What was committed stands, the batch at hand does not; nothing escapes."""
+        self._rollback()
+        self._close_log("failed", message)
+        _fail(self.backend, message, retry)
+        self._commit()
         return self.log
 
     def _read(self):

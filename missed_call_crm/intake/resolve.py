@@ -10,7 +10,7 @@ from datetime import datetime
 
 from odoo import fields
 
-from ..telephony.resolution import Contact, Contacts, Miss, resolve
+from ..telephony.resolution import OWED, Contact, Contacts, Miss, resolve
 from . import store
 from .partners import Clients
 
@@ -154,7 +154,10 @@ class Resolver:
         for miss, row in misses:
             new = self._answer(miss, contacts, clients)
             old = (*row[4:8], bool(row[8]))
-            if new != old:
+            # Pending and unfixed are one stored state: time tells which is read.
+            if new != old and not (
+                new[0] in OWED and row[4] in OWED and new[2] is None
+            ):
                 changed.append(
                     {
                         "id": miss.call,

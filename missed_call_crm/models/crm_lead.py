@@ -31,9 +31,9 @@ class CrmLead(models.Model):
     def _pbx_domain(self, number_field):
         """Calls or callbacks of the lead, of its contact, or of its number."""
         self.ensure_one()
-        domain = Domain("lead_id", "=", self.id)
-        if self.partner_id:
-            domain |= Domain("partner_id", "=", self.partner_id.id)
+        domain = Domain("lead_id", "in", self._origin.ids)
+        if partner := self.partner_id._origin:
+            domain |= Domain("partner_id", "=", partner.id)
         if self.phone_sanitized:
             domain |= Domain(number_field, "=", self.phone_sanitized)
         return domain

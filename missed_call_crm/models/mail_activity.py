@@ -22,8 +22,6 @@ class MailActivity(models.Model):
                 and activity.activity_type_id == activity_type
             )
             callbacks = callbacks.browse(done.mapped("res_id"))
-        result = super()._action_done(
-            feedback=feedback, attachment_ids=attachment_ids
-        )
+        result = super()._action_done(feedback=feedback, attachment_ids=attachment_ids)
         callbacks.exists()._said_done(self.env.user)
         return result

@@ -6,9 +6,10 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from odoo import api, fields, models
-from odoo.addons.base.models.res_partner import _tz_get
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.fields import Domain
+
+from odoo.addons.base.models.res_partner import _tz_get
 
 SYSTEM = "base.group_system"
 MANAGER = "missed_call_crm.group_manager"
@@ -171,16 +172,13 @@ class PbxBackend(models.Model):
 
     # Which is what
     trunk_pattern = fields.Char(
-        string="Trunk Pattern",
         help="Regular expression for channels of outside lines. "
         "Empty: channels that are no extension.",
     )
     extension_pattern = fields.Char(
-        string="Extension Pattern",
         help="Regular expression for numbers of extensions. Empty: 2 to 6 digits.",
     )
     closed_pattern = fields.Char(
-        string="Closed Pattern",
         help="Regular expression for the contexts and extensions of the dial plan a "
         "call passes when the company is closed. Empty: names like ooh, night, closed, "
         "holiday.",
@@ -225,9 +223,7 @@ class PbxBackend(models.Model):
         string="Newest Record", compute="_compute_record_counts"
     )
     record_count = fields.Integer(string="Records", compute="_compute_record_counts")
-    rejected_count = fields.Integer(
-        string="Rejected", compute="_compute_record_counts"
-    )
+    rejected_count = fields.Integer(string="Rejected", compute="_compute_record_counts")
     call_count = fields.Integer(string="Calls", compute="_compute_call_counts")
     open_call_count = fields.Integer(
         string="Calls in Progress", compute="_compute_call_counts"
@@ -331,10 +327,14 @@ class PbxBackend(models.Model):
 
     def _compute_record_counts(self):
         counts = {}
-        groups = self.env["pbx.record"].sudo()._read_group(
-            [("backend_id", "in", self.ids)],
-            ["backend_id", "state"],
-            ["__count", "occurred_at:max"],
+        groups = (
+            self.env["pbx.record"]
+            .sudo()
+            ._read_group(
+                [("backend_id", "in", self.ids)],
+                ["backend_id", "state"],
+                ["__count", "occurred_at:max"],
+            )
         )
         for backend, state, count, newest in groups:
             counts.setdefault(backend.id, []).append((state, count, newest))
@@ -349,8 +349,12 @@ class PbxBackend(models.Model):
 
     def _compute_call_counts(self):
         counts = {}
-        groups = self.env["pbx.call"].sudo()._read_group(
-            [("backend_id", "in", self.ids)], ["backend_id", "is_open"], ["__count"]
+        groups = (
+            self.env["pbx.call"]
+            .sudo()
+            ._read_group(
+                [("backend_id", "in", self.ids)], ["backend_id", "is_open"], ["__count"]
+            )
         )
         for backend, is_open, count in groups:
             counts[backend.id, is_open] = count
@@ -362,13 +366,19 @@ class PbxBackend(models.Model):
 
     def _compute_recent_pulls(self):
         since = fields.Datetime.now() - timedelta(minutes=60)
-        groups = self.env["pbx.pull.log"].sudo()._read_group(
-            [("backend_id", "in", self.ids), ("started_at", ">=", since)],
-            ["backend_id", "state"],
-            ["__count"],
+        groups = (
+            self.env["pbx.pull.log"]
+            .sudo()
+            ._read_group(
+                [("backend_id", "in", self.ids), ("started_at", ">=", since)],
+                ["backend_id", "state"],
+                ["__count"],
+            )
         )
         for backend in self:
-            rows = [(state, count) for owner, state, count in groups if owner == backend]
+            rows = [
+                (state, count) for owner, state, count in groups if owner == backend
+            ]
             backend.recent_pull_count = sum(count for _state, count in rows)
             backend.recent_failed_count = sum(
                 count for state, count in rows if state == "failed"
@@ -628,8 +638,10 @@ class PbxBackend(models.Model):
         self.invalidate_recordset()
         texts, failed = [], False
         for backend in self:
-            log = self.env["pbx.pull.log"].sudo().search(
-                [("backend_id", "=", backend.id)], limit=1, order="id desc"
+            log = (
+                self.env["pbx.pull.log"]
+                .sudo()
+                .search([("backend_id", "=", backend.id)], limit=1, order="id desc")
             )
             if backend.error_date:
                 failed = True

@@ -150,7 +150,7 @@ class PbxCall(models.Model):
             ("unknown", "Unknown"),
         ],
     )
-    our_number = fields.Char(string="Our Number", help="The number that was dialled.")
+    our_number = fields.Char(help="The number that was dialled.")
     partner_id = fields.Many2one(
         "res.partner", string="Contact", ondelete="set null", index="btree_not_null"
     )
@@ -287,9 +287,7 @@ class PbxCall(models.Model):
     responsible_id = fields.Many2one(
         related="callback_id.user_id", string="Responsible"
     )
-    attempt_count = fields.Integer(
-        related="callback_id.attempt_count", aggregator=None
-    )
+    attempt_count = fields.Integer(related="callback_id.attempt_count", aggregator=None)
     attempts = fields.Char(
         compute="_compute_attempts", help="How often and when last we tried."
     )
@@ -357,9 +355,7 @@ class PbxCall(models.Model):
     def _search_is_external(self, operator, value):
         if operator != "in":
             return NotImplemented
-        return boolean_domain(
-            value, Domain("direction", "in", ("inbound", "outbound"))
-        )
+        return boolean_domain(value, Domain("direction", "in", ("inbound", "outbound")))
 
     @api.depends("outcome", "direction", "is_open", "is_short")
     def _compute_is_miss(self):
@@ -399,7 +395,9 @@ class PbxCall(models.Model):
                         or self.env._("Anonymous"),
                         words.get(call.outcome),
                         call.started_at
-                        and format_datetime(self.env, call.started_at, dt_format="short"),
+                        and format_datetime(
+                            self.env, call.started_at, dt_format="short"
+                        ),
                     ],
                 )
             )
@@ -460,7 +458,11 @@ class PbxCall(models.Model):
             call.reached_after = minutes if minutes is False else max(minutes, 0)
 
     @api.depends(
-        "partner_id", "client_number", "client_number_raw", "client_name", "is_anonymous"
+        "partner_id",
+        "client_number",
+        "client_number_raw",
+        "client_name",
+        "is_anonymous",
     )
     def _compute_client_display(self):
         for call in self:

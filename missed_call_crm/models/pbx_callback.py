@@ -368,6 +368,8 @@ class PbxCallback(models.Model):
             "name": self.env._("Dismiss"),
             "res_model": "pbx.callback.dismiss",
             "view_mode": "form",
+            # also called from the browser, where nobody fills this in
+            "views": [(False, "form")],
             "target": "new",
             "context": {"default_callback_ids": open_callbacks.ids},
         }
@@ -408,6 +410,8 @@ class PbxCallback(models.Model):
                 "said_done_by": False,
             }
         )
+        # the client may have a new open callback from here on
+        callbacks_sudo.flush_recordset(["state"])
         callbacks_sudo.missed_call_ids.filtered("is_not_fixed").write(
             {"resolution": "dismissed"}
         )
@@ -498,7 +502,9 @@ class PbxCallback(models.Model):
         self.env.flush_all()
         for company, callbacks in self.grouped("company_id").items():
             keys = set(callbacks.mapped("client_number"))
-            keys |= {key for key in callbacks.missed_call_ids.mapped("client_key") if key}
+            keys |= {
+                key for key in callbacks.missed_call_ids.mapped("client_key") if key
+            }
             resolve.recompute(self.env, company, sorted(keys))
         self.env.invalidate_all()
 
@@ -547,7 +553,9 @@ class PbxCallback(models.Model):
         if value:
             text = self.env._("%(user)s: the client was not reached.", user=user.name)
         else:
-            text = self.env._("%(user)s: the client was reached after all.", user=user.name)
+            text = self.env._(
+                "%(user)s: the client was reached after all.", user=user.name
+            )
         self._log_line(text)
 
     def _log_line(self, text, note=None):

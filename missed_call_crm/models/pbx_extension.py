@@ -92,11 +92,13 @@ class PbxExtension(models.Model):
         if operator not in ("in", "any"):
             return NotImplemented
         now = fields.Datetime.now()
-        current = (
-            Domain("date_from", "=", False) | Domain("date_from", "<=", now)
-        ) & (Domain("date_to", "=", False) | Domain("date_to", ">", now))
+        current = (Domain("date_from", "=", False) | Domain("date_from", "<=", now)) & (
+            Domain("date_to", "=", False) | Domain("date_to", ">", now)
+        )
         if operator == "any":
-            return Domain("holder_ids", "any", current & Domain("user_id", "any", value))
+            return Domain(
+                "holder_ids", "any", current & Domain("user_id", "any", value)
+            )
         users = [item for item in value if item]
         domain = Domain("holder_ids", "any", current & Domain("user_id", "in", users))
         if len(users) < len(list(value)):

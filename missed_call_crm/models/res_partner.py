@@ -86,12 +86,16 @@ class ResPartner(models.Model):
         if not keys:
             return
         # the intake matches contacts when calls arrive; this is for those made after
-        callbacks = self.env["pbx.callback"].sudo().search(
-            [
-                ("client_number", "in", sorted(keys)),
-                ("state", "in", ("todo", "overdue")),
-                ("partner_id", "=", False),
-            ]
+        callbacks = (
+            self.env["pbx.callback"]
+            .sudo()
+            .search(
+                [
+                    ("client_number", "in", sorted(keys)),
+                    ("state", "in", ("todo", "overdue")),
+                    ("partner_id", "=", False),
+                ]
+            )
         )
         for callback in callbacks:
             owners = self.sudo().search(
@@ -121,19 +125,25 @@ class ResPartner(models.Model):
         double.with_context(pbx_no_resolve=True).unlink()
 
     @api.model
+    def _pbx_companies(self):
+        """Ids of the companies with a phone system, archived ones included."""
+        backends = self.env["pbx.backend"].sudo().with_context(active_test=False)
+        return [company.id for (company,) in backends._read_group([], ["company_id"])]
+
+    @api.model
     def _pbx_resolve(self, keys):
         """Resolve the misses of clients with these numbers again, in all companies."""
         if not keys:
             return
         calls = self.env["pbx.call"].sudo()
         keys = sorted(keys)
-        companies = calls.env["res.company"]
-        for company in calls.env["res.company"].search([]):
-            # one look into the index, since most contacts never rang
-            if calls.search_count(
-                [("company_id", "=", company.id), ("client_key", "in", keys)], limit=1
-            ):
-                companies |= company
+        # most contacts never rang: no engine without a call
+        domain = [("client_key", "in", keys)]
+        companies = [
+            company
+            for company in calls.env["res.company"].browse(self._pbx_companies())
+            if calls.search_count([("company_id", "=", company.id), *domain], limit=1)
+        ]
         if not companies:
             return
         from ..intake import resolve
@@ -156,6 +166,4 @@ class ResPartner(models.Model):
     def _pbx_view(self, xmlid):
         self.ensure_one()
         action = self.env["ir.actions.act_window"]._for_xml_id(xmlid)
-        return dict(
-            action, domain=[("partner_id", "child_of", self.id)], context={}
-        )
+        return dict(action, domain=[("partner_id", "child_of", self.id)], context={})

@@ -14,12 +14,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
-from itertools import pairwise
+from itertools import chain, pairwise
 from operator import itemgetter
 
 from ..telephony import call as c
 from ..telephony.call import CallFacts, Leg, sorted_legs
-from ..telephony.clock import epoch_of
+from ..telephony.clock import epoch_of, numeric_key
 from ..telephony.number import repair_text
 from . import asterisk_cdr, asterisk_cel, asterisk_queue_log
 from .asterisk_cel_events import has_bridges
@@ -27,6 +27,7 @@ from .asterisk_channel import DialPlan
 
 # The same step in two sources: CDR cuts to whole seconds, the queue log rounds rings.
 _SAME_STEP = timedelta(seconds=3)
+_AT_ONCE = timedelta(seconds=0.5)
 #: A call that was silent for longer had ended before (DESIGN 3.4).
 _LONGEST_SILENCE = timedelta(minutes=120)
 #: Ways to leave a queue after which the dial plan goes on.
@@ -50,7 +51,9 @@ def assemble(
     frame_log = asterisk_queue_log.read(log, plan) if log else None
     left_at = _left_queue_at(frame_log)
     frame_cel = asterisk_cel.read(cel, plan, not cdr and not log) if cel else None
-    frame_cdr = asterisk_cdr.read(cdr, plan, left_at) if cdr else None
+    frame_cdr = None
+    if cdr:
+        frame_cdr = asterisk_cdr.read(cdr, plan, _oldest_id(cel, cdr), left_at)
     facts = frame_cel or frame_cdr or frame_log
     if facts is None:
         return None
@@ -67,6 +70,15 @@ def assemble(
     _cut_by_restart(facts, frame_cel, frame_log, restarts)
     _complete(facts)
     return facts
+
+
+def _oldest_id(cel, cdr):
+    """Id of the call's first channel; None if no record has linked ids.
+
+    Ids of a consultation joined to the call are younger.
+    """
+    linked = {record.payload.get("linkedid") for record in chain(cel, cdr)} - {None}
+    return min(linked, key=numeric_key) if len(linked) > 1 else next(iter(linked), None)
 
 
 # -- order ---------------------------------------------------------------------------
@@ -96,7 +108,7 @@ def _split(records):
 
 
 def _in_order(records, key):
-    """Sorted by ``key``, what is equal by content; the same record twice counts once."""
+    """Sorted by ``key``, equals by content; the same record twice counts once."""
     if len(records) < 2:
         return records
     keyed = sorted(((key(record), record) for record in records), key=_FIRST)
@@ -158,6 +170,9 @@ def _add_cdr_to_cel(facts, cdr, is_proved):
         facts.ended_at = cdr.ended_at
     if not is_proved:
         _add_talks_of_rows(facts, cdr)
+    if not _has(facts, c.QUEUE):
+        # Queue() is not among the applications that are logged.
+        facts.legs += [leg for leg in cdr.legs if leg.kind == c.QUEUE]
     _add_groups_of_rows(facts, cdr)
 
 
@@ -183,10 +198,7 @@ def _add_talks_of_rows(facts, cdr):
 
 def _add_groups_of_rows(facts, cdr):
     """FreePBX dials a group's phones from one place: only the row names the group."""
-    nameless = [
-        leg for leg in facts.legs if leg.kind in (c.RING, c.TALK) and not leg.queue
-    ]
-    for leg in nameless:
+    for leg in _without_queue(facts):
         for other in cdr.legs:
             if (
                 other.queue
@@ -196,6 +208,10 @@ def _add_groups_of_rows(facts, cdr):
             ):
                 leg.queue = other.queue
                 break
+
+
+def _without_queue(facts):
+    return [leg for leg in facts.legs if leg.kind in (c.RING, c.TALK) and not leg.queue]
 
 
 def _has(facts, kind):
@@ -238,8 +254,19 @@ def _add_log(facts, log, is_cel, is_proved):
         _join_rings(facts, log)
     elif not _has(facts, c.RING):
         facts.legs += [leg for leg in log.legs if leg.kind == c.RING]
+    _add_queues_of_log(facts, log)
     _join_talks(facts, log, is_proved)
     _join_visits(facts, log)
+
+
+def _add_queues_of_log(facts, log):
+    """Phones that rang while the client was in a queue were rung by it."""
+    visits = [leg for leg in log.legs if leg.kind == c.QUEUE and leg.ended_at]
+    for leg in _without_queue(facts):
+        for visit in visits:
+            if visit.started_at <= leg.started_at <= visit.ended_at + _AT_ONCE:
+                leg.queue = visit.queue
+                break
 
 
 def _given_up_in_log(facts, log):
@@ -406,8 +433,9 @@ def _cut_by_restart(facts, cel, log, restarts):
     if facts.is_ended or not restarts:
         return
     is_open = cel is not None or any(
-        leg.ended_at is None for leg in log.legs if leg.kind in (c.QUEUE, c.TALK)
-    ) if cel or log else False  # fmt: skip
+        leg.ended_at is None and leg.kind in (c.QUEUE, c.TALK)
+        for leg in (log.legs if log is not None else ())
+    )
     index = bisect_right(restarts, facts.last_seen_at)
     if not is_open or index == len(restarts):
         return

@@ -48,6 +48,8 @@ _RESULTS = {
 _SAME_MOMENT = timedelta(seconds=1)
 #: Kinds of channels that are an end of a call and not a pipe.
 _ENDS = ("trunk", "device")
+#: What a dial plan does with a client whom a queue let go.
+_APPS_AFTER_QUEUE = MAILBOX_APPS | {"Hangup", "Playback"}
 _PARK_APPS = frozenset({"Park", "ParkAndAnnounce", "ParkedCall"})
 
 
@@ -83,17 +85,21 @@ class _Row:
 
 
 def read(
-    events: Sequence, plan: DialPlan, left_queue_at: datetime | None = None
+    events: Sequence,
+    plan: DialPlan,
+    first_id: str | None = None,
+    left_queue_at: datetime | None = None,
 ) -> CallFacts | None:
     """Facts from the CDR rows of one call, in chronological order.
 
+    :param first_id: unique id of the call's first channel, None if not known.
     :param left_queue_at: when the client last left a queue for the dial plan, if the
         queue log told it: one row may cover the queue and the voicemail box after it.
     """
     if not events:
         return None
     rows = [_Row(event, plan) for event in events]
-    return _Reader(rows, plan, left_queue_at).facts()
+    return _Reader(rows, plan, first_id, left_queue_at).facts()
 
 
 #: No call lasts longer; such a number is rubbish.
@@ -118,21 +124,17 @@ def _disposition(text):
 
 
 def _number(raw):
-    """Number of the calling party; FreePBX's cnum survives rewrites of the caller id."""
+    """Number of the calling party; FreePBX's cnum survives rewritten caller ids."""
     return raw.get("cnum") or raw.get("src") or split_caller_id(raw.get("clid"))[1]
-
-
-def _is_of_first_channel(raw):
-    linked = raw.get("linkedid")
-    return not linked or raw.get("uniqueid") == linked
 
 
 class _Reader:
     """Parties and legs of one call from its rows."""
 
-    def __init__(self, rows, plan, left_queue_at):
+    def __init__(self, rows, plan, first_id, left_queue_at):
         self.rows = rows
         self.plan = plan
+        self.first_id = first_id
         self.left_queue_at = left_queue_at
         self.first = self._first_row()
         self.direction = self._direction()
@@ -143,8 +145,12 @@ class _Reader:
             return self.rows[0]
         own = self.rows
         if all(row.raw.get("uniqueid") for row in self.rows):
-            own = [row for row in self.rows if _is_of_first_channel(row.raw)] or own
+            own = [row for row in self.rows if self._is_of_first(row)] or own
         return next((row for row in own if row.from_kind in _ENDS), own[0])
+
+    def _is_of_first(self, row):
+        uniqueid = row.raw["uniqueid"]
+        return uniqueid == (self.first_id or row.raw.get("linkedid", uniqueid))
 
     def _direction(self):
         first = self.first
@@ -178,43 +184,45 @@ class _Reader:
     # -- facts -----------------------------------------------------------------
 
     def facts(self):
-        first = self.first
+        first, rows = self.first, self.rows
+        # Rows are in the order of their start.
+        end = rows[0].end if len(rows) == 1 else max(row.end for row in rows)
         facts = CallFacts(
-            started_at=min(row.start for row in self.rows),
+            started_at=rows[0].start,
             direction=self.direction,
-            ended_at=max(row.end for row in self.rows),
+            client_name=first.raw.get("cnam") or _name(first.raw),
+            ended_at=end,
             is_ended=self._is_ended(),
-            is_closed=any(
-                self.plan.is_closed(row.raw.get("dcontext"), row.raw.get("dst"))
-                for row in self.rows
-            ),
-            last_seen_at=max(row.end for row in self.rows),
+            last_seen_at=end,
             sources=("cdr",),
         )
-        facts.client_name = first.raw.get("cnam") or _name(first.raw)
+        for row in rows:
+            raw = row.raw
+            if self.plan.is_closed(raw.get("dcontext"), raw.get("dst")):
+                facts.is_closed = True
+            facts.recording = facts.recording or raw.get("recordingfile")
         if self.direction == c.INBOUND:
             facts.client_raw = _number(first.raw)
             facts.our_number = self._our_number()
             self._inbound(facts)
         else:
             self._our_call(facts)
-        files = (row.raw.get("recordingfile") for row in self.rows)
-        facts.recording = next((name for name in files if name), None)
         return facts
 
     def _is_ended(self):
         """The first channel's rows are written when it hangs up (DESIGN 3.4)."""
         if self.first.caller is None:
             return True
-        return self.first.from_kind != "local" and _is_of_first_channel(self.first.raw)
+        if self.first.from_kind == "local":
+            return False
+        return self.first_id is None or self.first.raw.get("uniqueid") == self.first_id
 
     def _our_number(self):
         for row in self.rows:
             if row.raw.get("did"):
                 return row.raw["did"]
-        dst = self.first.raw.get("dst", "")
-        digits = "".join(ch for ch in dst if ch.isdigit())
-        return dst if len(digits) > 6 else None
+        dst = self.first.raw.get("dst")
+        return dst if self.plan.is_outside(dst) else None
 
     # -- inbound ---------------------------------------------------------------
 
@@ -225,7 +233,7 @@ class _Reader:
                 legs += self._alone(row)
             elif self._is_consultation(row):
                 continue
-            elif row.called.kind == "local":
+            elif row.to_kind == "local":
                 legs += self._member_pipe(row)
             else:
                 legs += self._offer(row, row.called)
@@ -240,6 +248,8 @@ class _Reader:
         """A row between two phones inside the client's call: one asks the other."""
         if row.from_kind == "device":
             return True
+        if row.from_kind != "local":
+            return False
         into = self._rows_into(row.caller)
         return bool(into) and all(other.from_kind == "device" for other in into)
 
@@ -325,6 +335,8 @@ class _Reader:
 
     def _from_pipe(self, row, answer):
         """A phone consulted through a pipe talks to the client once he is in it."""
+        if row.from_kind != "local":
+            return answer
         starts = [
             other.start
             for other in self._rows_into(row.caller)
@@ -368,11 +380,17 @@ class _Reader:
         """Queue or ring group a phone's row belongs to."""
         if row.app == "Queue":
             return (row.raw.get("lastdata") or "").split(",")[0] or None
-        if row.caller is not None and row.caller.kind == "local":
-            for other in self.rows:
-                if other.called is not None and other.called.base == row.caller.base:
-                    return self._queue_of(other) if other is not row else None
-        return self._group(row)
+        outer = row
+        for _pipe in self.rows:  # a pipe may lead into another one
+            if outer.from_kind != "local":
+                break
+            into = self._rows_into(outer.caller)
+            if not into:
+                break
+            outer = into[0]
+            if outer.app == "Queue":
+                return (outer.raw.get("lastdata") or "").split(",")[0] or None
+        return self._group(outer)
 
     def _group(self, row):
         """A ring group's number: several phones in one Dial, or its own context."""
@@ -409,12 +427,11 @@ class _Reader:
 
     def _last_result(self, visit):
         """How the last visit ended, as far as rows after it say."""
-        after = [
-            row for row in self.rows if row.app != "Queue" and row.start >= visit.ended_at
-        ]
-        if any(row.app in ("Hangup", "Playback", "VoiceMail") for row in after):
-            return "timeout"
-        return "abandoned"
+        is_let_go = any(
+            row.start >= visit.ended_at and row.app in _APPS_AFTER_QUEUE
+            for row in self.rows
+        )
+        return "timeout" if is_let_go else "abandoned"
 
     # -- outbound and internal ---------------------------------------------------
 
@@ -465,4 +482,7 @@ class _Reader:
 
 
 def _name(raw):
-    return split_caller_id(raw.get("clid"))[0] or None
+    clid = raw.get("clid")
+    if not clid or clid.startswith('"" <'):
+        return None
+    return split_caller_id(clid)[0] or None

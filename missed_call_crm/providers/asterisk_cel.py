@@ -35,13 +35,12 @@ MAILBOX_APPS = frozenset({"VoiceMail", "MiniVM"})
 GROUP_CONTEXTS = ("ext-group", "ring-group", "ringgroup", "hunt-group")
 MENU_CONTEXTS = ("ivr", "menu")
 _REFUSALS = frozenset({"BUSY", "CONGESTION", "CHANUNAVAIL", "INVALIDARGS"})
+_REFUSING_APPS = frozenset({"Dial", "Busy", "Congestion", "Hangup"})
 #: Two events of the same cause are no further apart.
 _AT_ONCE = timedelta(seconds=0.5)
 
 
-def read(
-    events: Sequence, plan: DialPlan, is_alone: bool = True
-) -> CallFacts | None:
+def read(events: Sequence, plan: DialPlan, is_alone: bool = True) -> CallFacts | None:
     """Facts from the CEL events of one call.
 
     :param events: records of kind ``cel`` in chronological order.
@@ -116,7 +115,9 @@ class _Reader:
         """A line; for a call from outside only one that itself called us."""
         if chan.parsed.kind != "trunk":
             return False
-        return self.direction != c.INBOUND or chan is self.first or bool(chan.apps)
+        if self.direction != c.INBOUND or chan is self.first:
+            return True
+        return bool(chan.apps) and not chan.is_called
 
     # -- parties ---------------------------------------------------------------
 
@@ -386,8 +387,10 @@ class _Reader:
     def _internal_talks(self):
         caller = self.first
         for stay in caller.stays[:1]:
-            return [Leg(c.TALK, stay.start, stay.end, answered_at=stay.start,
-                        operator=self._other_end(caller), result="answered")]  # fmt: skip
+            other = self._other_end(caller)
+            leg = Leg(c.TALK, stay.start, stay.end, operator=other, result="answered")
+            leg.answered_at = stay.start
+            return [leg]
         return [] if self.has_bridges else self._talks_by_answer()
 
     def _other_end(self, caller):
@@ -496,9 +499,7 @@ class _Reader:
     def _given_up_after(self, chan, facts):
         if facts.hangup_by != c.CLIENT or chan.ended is None:
             return None
-        starts = [
-            leg.started_at for leg in facts.legs if leg.kind in (c.QUEUE, c.RING)
-        ]
+        starts = [leg.started_at for leg in facts.legs if leg.kind in (c.QUEUE, c.RING)]
         since = min(starts) if starts else facts.started_at
         return max(0.0, (chan.ended - since).total_seconds())
 
@@ -511,7 +512,7 @@ def _is_refused(chan):
         chan.answered is None
         and chan.dial_status in _REFUSALS
         and bool(chan.apps)
-        and chan.apps[-1].name == "Dial"
+        and chan.apps[-1].name in _REFUSING_APPS
         and chan.apps[-1].end is not None
         and chan.ended - chan.apps[-1].end < _AT_ONCE
     )

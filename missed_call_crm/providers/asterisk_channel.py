@@ -31,6 +31,7 @@ _CONDITION = re.compile(
     r"(?i)time[-_ ]?cond|gotoiftime|day[-_ ]?night|check|schedule|toggle"
 )
 
+_HEX = "0123456789abcdefABCDEF"
 _SERIAL = re.compile(r"-[0-9a-fA-F]{6,}$")
 _LOCAL = re.compile(
     r"^(?P<exten>[^@]*)@(?P<context>.*?)(?:-[0-9a-fA-F]{4,})?(?:;(?P<half>[12]))?$"
@@ -89,6 +90,7 @@ class DialPlan:
     ) -> None:
         self._trunk = re.compile(trunk_pattern) if trunk_pattern else None
         self._extension = re.compile(extension_pattern) if extension_pattern else None
+        self._has_pattern = bool(trunk_pattern or extension_pattern)
         self._closed = re.compile(closed_pattern or CLOSED_PATTERN)
         self._has_own_closed = bool(closed_pattern)
         # Names of channels never come again, those of peers and contexts always do.
@@ -108,7 +110,10 @@ class DialPlan:
                 return Channel(name, "local", rest, 0, name)
             base = name[:-2] if local["half"] else name
             return Channel(name, "local", local["exten"], int(local["half"] or 0), base)
-        peer = _SERIAL.sub("", rest)
+        if rest[-9:-8] == "-" and not rest[-8:].strip(_HEX):
+            peer = rest[:-9]
+        else:
+            peer = _SERIAL.sub("", rest)
         if "/" in peer:  # DAHDI/i1/79161234567-1, SIP/trunk/number
             peer = peer.split("/", 1)[0]
         kind = "device" if self._is_device(tech, peer) else "trunk"
@@ -163,13 +168,11 @@ class DialPlan:
 
     def is_outside(self, number: str | None) -> bool:
         """Whether a dialled number is one of the public network, by its length."""
-        if not number or self.is_extension(number):
+        if not number or len(number) <= MAX_EXTENSION_DIGITS:
+            return False
+        if self.is_extension(number):
             return False
         return sum(char.isdigit() for char in number) > MAX_EXTENSION_DIGITS
-
-    @property
-    def _has_pattern(self) -> bool:
-        return self._trunk is not None or self._extension is not None
 
     def is_extension(self, number: str | None) -> bool:
         """Whether a number or peer name is one of the phone system's own phones."""
@@ -224,7 +227,8 @@ def dial_targets(data: str | None) -> list[str]:
 def dialled_number(target: str) -> str:
     """The number within a dial target: ``PJSIP/8916@trunk`` → ``8916``.
 
-    FreePBX names the contact too: ``PJSIP/201/sip:201@host``, ``PJSIP/trunk/sip:8916@host``.
+    FreePBX names the contact as well: ``PJSIP/201/sip:201@host``,
+    ``PJSIP/trunk/sip:8916@host``.
     """
     rest = target.split("/", 1)[1]
     peer, slash, tail = rest.rpartition("/")

@@ -40,12 +40,13 @@ def read(events: Sequence, plan: DialPlan) -> CallFacts | None:
     return reader.facts(events)
 
 
-_DATA = tuple(f"data{number}" for number in range(1, 7))
-
-
 def _data(row):
     """The six values an event may have; a table of five columns glues the last two."""
-    data = [row.get(name, "") for name in _DATA]
+    get = row.get
+    data = [
+        get("data1", ""), get("data2", ""), get("data3", ""),
+        get("data4", ""), get("data5", ""), get("data6", ""),
+    ]  # fmt: skip
     if "|" in data[4]:
         data[4:] = data[4].split("|", 1)
     return data

@@ -116,8 +116,13 @@ def extension_that_is_not_registered(pbx):
 
 
 @case(
-    {"outcome": "missed", "reason": "busy", "offered": {"201"}, "short": False,
-     "results": {"201": "busy"}},
+    {
+        "outcome": "missed",
+        "reason": "busy",
+        "offered": {"201"},
+        "short": False,
+        "results": {"201": "busy"},
+    },
 )
 def engaged_tone_the_client_hangs_up_on(pbx):
     """He hears the engaged tone and hangs up after 2 s: refused, and never short."""
@@ -186,11 +191,12 @@ def forwarded_to_a_mobile_that_does_not_answer(pbx):
 
 @case(
     {"direction": "inbound", "outcome": "missed", "reason": "no_answer", "talked": [],
-     "offered": {"201", _MOBILE}, "results": {"201": "no_answer", _MOBILE: "no_answer"}},
+     "offered": {"201", _MOBILE},
+     "results": {"201": "no_answer", _MOBILE: "no_answer"}},
     cel={"outcome": ..., "reason": ..., "talked": ..., "results": ...},
 )  # fmt: skip
 def mobile_whose_voicemail_was_asked_to_confirm(pbx):
-    """"Press 1 to take the call": the mobile's box answers and presses nothing.
+    """Asked to press 1 to take the call, the mobile's box presses nothing.
 
     The row is ANSWERED with billsec 0. CEL alone would take the answer for a talk,
     since no channel of this call was ever in a bridge.
@@ -215,8 +221,8 @@ def picked_up_by_a_colleague(pbx):
     line, (phone,) = dialling(pbx)
     taker = pbx.channel("PJSIP/203", 5.0, "*8201", "from-internal", "203", "Clara")
     taker.answer(5.1)
-    phone.event("PICKUP", 5.11, {"pickup_channel": taker.name,
-                                 "pickup_channel_uniqueid": taker.uniqueid})  # fmt: skip
+    extra = {"pickup_channel": taker.name, "pickup_channel_uniqueid": taker.uniqueid}
+    phone.event("PICKUP", 5.11, extra)
     phone.hangup(5.12, 26)
     own = taker.linkedid
     taker.linkedid = line.linkedid
@@ -252,8 +258,13 @@ def phone_with_a_name(pbx):
 
 
 @case(
-    {"direction": "outbound", "outcome": "answered", "client": CLIENT,
-     "operator": "201", "contact": True},
+    {
+        "direction": "outbound",
+        "outcome": "answered",
+        "client": CLIENT,
+        "operator": "201",
+        "contact": True,
+    },
 )
 def phone_with_a_name_calls_back(pbx):
     caller = pbx.channel("PJSIP/anna", 0, CLIENT, "from-internal", "201", "Anna")

@@ -57,8 +57,12 @@ def long_greeting_without_the_tone(pbx):
 
 
 @case(
-    {"outcome": "abandoned", "reason": "queue_timeout", "voicemail": False,
-     "queue": "sales"},
+    {
+        "outcome": "abandoned",
+        "reason": "queue_timeout",
+        "voicemail": False,
+        "queue": "sales",
+    },
 )
 def box_after_a_long_queue(pbx):
     """One row covers 30 s in the queue and 4 s in the box: no message in 4 s."""
@@ -77,8 +81,16 @@ def _cut(cause, who):
         phone.leave(bridge, 30.0)
         line.leave(bridge, 30.01).end(30.02)
         ended, other = (line, phone) if who == "client" else (phone, line)
-        pbx.log(line, 30.0, "sales", "PJSIP/201",
-                "COMPLETECALLER" if who == "client" else "COMPLETEAGENT", 3, 26, 1)
+        pbx.log(
+            line,
+            30.0,
+            "sales",
+            "PJSIP/201",
+            "COMPLETECALLER" if who == "client" else "COMPLETEAGENT",
+            3,
+            26,
+            1,
+        )
         ended.hangup(30.03, cause, ended if cause == 16 else None, "ANSWER")
         other.hangup(30.04, 16, None)
         pbx.over(line, 30.05)
@@ -136,8 +148,12 @@ def line_that_breaks_in_the_queue(pbx):
 
 
 @case(
-    {"outcome": "missed", "reason": "no_answer", "disconnected": False,
-     "hangup_by": "client"},
+    {
+        "outcome": "missed",
+        "reason": "no_answer",
+        "disconnected": False,
+        "hangup_by": "client",
+    },
 )
 def cause_left_over_from_a_phone(pbx):
     """The client's channel keeps the cause of the phone that failed (27): he waited
@@ -211,8 +227,12 @@ for _place in (
 
 
 @case(
-    {"outcome": "missed", "reason": "out_of_hours", "out_of_hours": True,
-     "offered": {"201"}},
+    {
+        "outcome": "missed",
+        "reason": "out_of_hours",
+        "out_of_hours": True,
+        "offered": {"201"},
+    },
     cel=False,
 )
 def night_watchman_who_does_not_answer(pbx):

@@ -211,8 +211,12 @@ def transfer_in_its_own_context(pbx):
 
 
 @case(
-    {"direction": "inbound", "outcome": "missed", "reason": "no_answer",
-     "offered": {"201"}},
+    {
+        "direction": "inbound",
+        "outcome": "missed",
+        "reason": "no_answer",
+        "offered": {"201"},
+    },
     cel=False,
 )
 def two_devices_of_one_extension(pbx):

@@ -96,8 +96,14 @@ def click_to_call_through_pipes(pbx):
 
 
 @case(
-    {"direction": "outbound", "outcome": "unanswered", "client": CLIENT,
-     "contact": False, "reason": None, "talked": []},
+    {
+        "direction": "outbound",
+        "outcome": "unanswered",
+        "client": CLIENT,
+        "contact": False,
+        "reason": None,
+        "talked": [],
+    },
     rows=False,
 )
 def dialler_whose_client_met_nobody(pbx):
@@ -117,8 +123,13 @@ def dialler_whose_client_met_nobody(pbx):
 
 
 @case(
-    {"direction": "outbound", "outcome": "answered", "client": CLIENT,
-     "operator": "201", "contact": True},
+    {
+        "direction": "outbound",
+        "outcome": "answered",
+        "client": CLIENT,
+        "operator": "201",
+        "contact": True,
+    },
     rows=False,
 )
 def dialler_whose_client_was_connected(pbx):
@@ -134,8 +145,13 @@ def dialler_whose_client_was_connected(pbx):
 
 
 @case(
-    {"direction": "outbound", "outcome": "unanswered", "client": CLIENT,
-     "operator": "202", "reason": None},
+    {
+        "direction": "outbound",
+        "outcome": "unanswered",
+        "client": CLIENT,
+        "operator": "202",
+        "reason": None,
+    },
 )
 def no_line_could_be_had(pbx):
     """All lines busy: no channel to a line, but a number of the public network."""
@@ -149,8 +165,14 @@ def no_line_could_be_had(pbx):
 
 
 @case(
-    {"direction": "outbound", "outcome": "unanswered", "client": CLIENT,
-     "operator": "202", "contact": False, "disconnected": False},
+    {
+        "direction": "outbound",
+        "outcome": "unanswered",
+        "client": CLIENT,
+        "operator": "202",
+        "contact": False,
+        "disconnected": False,
+    },
 )
 def callback_that_fails_on_the_way(pbx):
     """Cause 38 without a talk is an attempt; nothing was cut."""
@@ -165,8 +187,14 @@ def callback_that_fails_on_the_way(pbx):
 
 
 @case(
-    {"direction": "outbound", "outcome": "answered", "client": CLIENT,
-     "operator": "204", "contact": False, "talk": 3},
+    {
+        "direction": "outbound",
+        "outcome": "answered",
+        "client": CLIENT,
+        "operator": "204",
+        "contact": False,
+        "talk": 3,
+    },
 )
 def callback_that_was_too_short(pbx):
     """3 s are answered, but no contact: an attempt."""
@@ -183,8 +211,13 @@ def callback_that_was_too_short(pbx):
 
 
 @case(
-    {"direction": "internal", "outcome": "answered", "client": None,
-     "operator": "201", "talked": ["202"]},
+    {
+        "direction": "internal",
+        "outcome": "answered",
+        "client": None,
+        "operator": "201",
+        "talked": ["202"],
+    },
 )
 def colleague_called(pbx):
     """FreePBX names the contact of the phone: an extension, not a number outside."""

@@ -233,7 +233,9 @@ class Pbx:
             "sequence": str(self._rows),
             **more,
         }
-        self.write("cdr", int(start), payload, (payload["uniqueid"], payload["linkedid"]))
+        self.write(
+            "cdr", int(start), payload, (payload["uniqueid"], payload["linkedid"])
+        )
 
     def log(self, channel, at, queue, agent, event, *data):
         """A queue log event; ``channel`` is the waiting client's."""

@@ -106,8 +106,8 @@ def two_queues_answered_in_the_second(pbx):
 
 @case(
     {
-        "outcome": "abandoned", "reason": "queue_hangup", "queues": ["sales", "support"],
-        "queue": "support", "offered": set(), "short": False,
+        "outcome": "abandoned", "reason": "queue_hangup", "queue": "support",
+        "queues": ["sales", "support"], "offered": set(), "short": False,
     },
 )  # fmt: skip
 def two_queues_without_a_ring(pbx):

@@ -1,6 +1,5 @@
 """Calls in which an operator passes the client on."""
 
-
 from .case import ROWS, case
 from .queues import lets_go, rings, waiting
 
@@ -369,8 +368,13 @@ def passed_to_a_queue_that_lets_go(pbx):
 
 
 @case(
-    {"outcome": "missed", "reason": "no_answer", "offered": {"201", "202"},
-     "talked": [], "contact": False},
+    {
+        "outcome": "missed",
+        "reason": "no_answer",
+        "offered": {"201", "202"},
+        "talked": [],
+        "contact": False,
+    },
 )
 def forwarded_phone_rings_elsewhere(pbx):
     """A phone that forwards without a talk before it is no transfer."""
@@ -384,5 +388,3 @@ def forwarded_phone_rings_elsewhere(pbx):
     pbx.over(line, 16.002)
     pbx.row(line, 0, 6, "NO ANSWER", "Queue", "sales,t,,,60", to=first, billsec=6)
     pbx.row(line, 6, 10, "NO ANSWER", "Queue", "sales,t,,,60", to=second, billsec=10)
-
-

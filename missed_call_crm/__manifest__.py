@@ -1,0 +1,48 @@
+# Copyright Missed Call CRM contributors
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl)
+{
+    "name": "Missed Call CRM",
+    "summary": "Call back every client who did not get through, proved by records",
+    "version": "19.0.1.0.0",
+    "category": "Sales/CRM",
+    "website": "https://github.com/missed-call-crm/missed_call_crm",
+    "author": "Missed Call CRM contributors",
+    "license": "LGPL-3",
+    "depends": ["crm", "resource"],
+    "external_dependencies": {"python": ["phonenumbers"]},
+    "data": [
+        "security/missed_call_crm_groups.xml",
+        "security/ir.model.access.csv",
+        "security/missed_call_crm_rules.xml",
+        "data/pbx_miss_reason_data.xml",
+        "data/mail_activity_type_data.xml",
+        "data/ir_cron_data.xml",
+        "wizards/pbx_backend_period_views.xml",
+        "wizards/pbx_callback_dismiss_views.xml",
+        "views/pbx_backend_templates.xml",
+        "views/pbx_record_views.xml",
+        "views/pbx_pull_log_views.xml",
+        "views/pbx_call_templates.xml",
+        "views/pbx_call_views.xml",
+        "views/pbx_callback_views.xml",
+        "views/pbx_queue_views.xml",
+        "views/pbx_extension_views.xml",
+        "views/pbx_number_rule_views.xml",
+        "views/pbx_backend_views.xml",
+        "views/res_partner_views.xml",
+        "views/crm_lead_views.xml",
+        "views/res_config_settings_views.xml",
+        "views/missed_call_crm_menus.xml",
+    ],
+    "demo": [
+        "demo/res_users_demo.xml",
+        "demo/res_partner_demo.xml",
+        "demo/crm_lead_demo.xml",
+    ],
+    "assets": {
+        "web.assets_backend": [
+            "missed_call_crm/static/src/**/*",
+        ],
+    },
+    "application": True,
+}

@@ -1,0 +1,3 @@
+from . import base_partner_merge
+from . import pbx_backend_period
+from . import pbx_callback_dismiss
