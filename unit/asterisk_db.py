@@ -16,7 +16,7 @@ from missed_call_crm.providers.asterisk_pg import (
 )
 
 PROJECT = Path(__file__).resolve().parent.parent
-LAB = Path(__file__).resolve().parent / "fixtures" / "lab"
+LAB = Path(__file__).resolve().parent.parent / "missed_call_crm" / "tests" / "lab"
 KINDS = ("cdr", "queue_log", "cel")
 ZONE = "Europe/Moscow"
 READER_PASSWORD = "s3cret=of 'the' reader"

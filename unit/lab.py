@@ -1,7 +1,7 @@
 """The laboratory's calls: records of a real Asterisk, with the truth beside them.
 
-``fixtures/lab`` holds the record tables as Asterisk wrote them and, per call, what the
-phones saw (``expected.jsonl``), judged by the settings in ``settings.json``.
+``missed_call_crm/tests/lab`` holds the record tables as Asterisk wrote them and, per
+call, what the phones saw (``expected.jsonl``), judged by ``settings.json``.
 """
 
 import csv
@@ -18,7 +18,7 @@ from missed_call_crm.telephony.clock import PbxClock, epoch_of
 from missed_call_crm.telephony.grouping import NO_THREAD, group
 from missed_call_crm.telephony.number import NumberPlan
 
-FOLDER = Path(__file__).resolve().parent / "fixtures" / "lab"
+FOLDER = Path(__file__).resolve().parent.parent / "missed_call_crm" / "tests" / "lab"
 KINDS = ("cel", "cdr", "queue_log")
 #: Column that holds the time of a record, and those that join it to its call.
 _COLUMNS = {

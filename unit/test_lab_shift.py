@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 PROJECT = Path(__file__).resolve().parent.parent
-DUMP = PROJECT / "unit" / "fixtures" / "lab" / "asterisk.sql"
+DUMP = PROJECT / "missed_call_crm" / "tests" / "lab" / "asterisk.sql"
 ZONE = "Europe/Moscow"
 TIMES = {"cdr": ("calldate",), "cel": ("eventtime",), "queue_log": ("time",)}
 IDS = {"cdr": ("uniqueid", "linkedid"), "cel": ("uniqueid", "linkedid")} | {

@@ -18,7 +18,7 @@ from missed_call_crm.telephony.number import (
 )
 
 MOBILE = "+79161234567"
-LAB = Path(__file__).parent / "fixtures" / "lab"
+LAB = Path(__file__).parent.parent / "missed_call_crm" / "tests" / "lab"
 
 RU = NumberPlan("RU")
 RU_DE = NumberPlan("RU", ["DE"])

@@ -222,8 +222,9 @@ class _Lock:
         )
         self.is_locked = self.cr.fetchone()[0]
         if self.is_locked and self.is_session:
-            # The snapshot may be older than the last worker's commit.
-            self.cr.commit()
+            # The snapshot may be older than the last worker's commit; nothing is lost,
+            # a scheduled pull comes with everything committed.
+            self.cr.rollback()
         return self.is_locked
 
     def __exit__(self, kind, _error, _traceback):
