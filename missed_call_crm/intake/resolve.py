@@ -9,6 +9,7 @@ and its answer stored.
 from datetime import datetime
 
 from odoo import fields
+from odoo.tools import SQL
 
 from ..telephony.resolution import OWED, Contact, Contacts, Miss, resolve
 from . import store
@@ -178,7 +179,7 @@ def write(cr, changes):
         "pbx_call",
         _COLUMNS,
         changes,
-        condition=f"t.resolution IS DISTINCT FROM '{DISMISSED}'",
+        condition=SQL("t.resolution IS DISTINCT FROM %s", DISMISSED),
     )
 
 

@@ -11,6 +11,19 @@ import io
 import json
 from datetime import datetime
 
+from odoo.tools import SQL
+
+_ALWAYS = SQL("true")
+#: Types of columns that :func:`update` writes.
+_TYPES = {
+    "bigint": SQL("bigint"),
+    "boolean": SQL("boolean"),
+    "double precision": SQL("double precision"),
+    "integer": SQL("integer"),
+    "jsonb": SQL("jsonb"),
+    "text": SQL("text"),
+    "timestamp": SQL("timestamp"),
+}
 _CONTROLS = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -52,27 +65,38 @@ def copy(cr, table, columns, rows):
     if not buffer.tell():
         return
     buffer.seek(0)
-    names = ", ".join(f'"{name}"' for name in columns)
+    names = ", ".join(map('"{}"'.format, columns))
     cr.copy_expert(f'COPY "{table}" ({names}) FROM STDIN', buffer)
 
 
-def update(cr, table, types, rows, key="id", condition=""):
+def update(cr, table, types, rows, key="id", condition=_ALWAYS):
     """UPDATE many rows by one statement.
 
     :param types: column → PostgreSQL type, ``key`` included.
     :param rows: dicts with these columns; all rows have the same columns.
-    :param condition: further SQL condition on the row ``t``, from code only.
+    :param condition: further ``SQL`` condition on the row ``t``.
     """
     if not rows:
         return
-    columns = ", ".join(f'"{name}" {kind}' for name, kind in types.items())
-    assigned = [name for name in types if name != key]
-    settings = ", ".join(f'"{name}" = d."{name}"' for name in assigned)
     cr.execute(
-        f'UPDATE "{table}" AS t SET {settings}'
-        f" FROM jsonb_to_recordset(%s::jsonb) AS d({columns})"
-        f' WHERE t."{key}" = d."{key}"' + (f" AND {condition}" if condition else ""),
-        [json.dumps(rows, default=_json_default)],
+        SQL(
+            "UPDATE %s AS t SET %s FROM jsonb_to_recordset(%s::jsonb) AS d(%s)"
+            " WHERE %s = %s AND %s",
+            SQL.identifier(table),
+            SQL(", ").join(
+                SQL("%s = %s", SQL.identifier(name), SQL.identifier("d", name))
+                for name in types
+                if name != key
+            ),
+            json.dumps(rows, default=_json_default),
+            SQL(", ").join(
+                SQL("%s %s", SQL.identifier(name), _TYPES[kind])
+                for name, kind in types.items()
+            ),
+            SQL.identifier("t", key),
+            SQL.identifier("d", key),
+            condition,
+        )
     )
 
 

@@ -317,6 +317,11 @@ class PbxCall(models.Model):
     _not_fixed_idx = models.Index(
         "(company_id, started_at) WHERE resolution IN ('pending', 'unfixed', 'late')"
     )
+    _debt_idx = models.Index(
+        "(company_id) WHERE resolution IN ('pending', 'unfixed')"
+        " AND callback_id IS NULL AND client_key IS NOT NULL"
+        " AND from_history IS NOT TRUE"
+    )
     _queue_started_idx = models.Index("(queue_id, started_at)")
     _user_started_idx = models.Index("(user_id, started_at)")
 
@@ -585,13 +590,14 @@ class PbxCall(models.Model):
 
     def _resolve_clients(self):
         """Resolve again all misses of the clients of these calls."""
-        from ..intake import resolve
+        from ..intake import callbacks, resolve
 
         self.flush_model()
         for company, calls in self.grouped("company_id").items():
             keys = {call.client_key for call in calls if call.client_key}
             resolve.recompute(self.env, company, sorted(keys))
         self.env.invalidate_all()
+        callbacks.sync(self.env, self.company_id.ids)
 
     def action_call_client(self):
         """Dial the client with the phone of the device."""

@@ -13,6 +13,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
@@ -212,10 +213,9 @@ def parse_timestamp(value: str | int | float | datetime) -> datetime | float:
         raise ValueError(f"Not a time: {value!r}")
     text = value.strip()
     if _looks_usual(text):
-        try:
+        # What is wrong with it gets its proper error below.
+        with suppress(ValueError):
             return _in_range(datetime.fromisoformat(text), value)
-        except ValueError:
-            pass  # below it gets its proper error
     match = _TIMESTAMP.fullmatch(text)
     if match:
         return _in_range(_moment(match, value), value)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from odoo.fields import Command
 from odoo.tests import TransactionCase, new_test_user
+from odoo.tools import SQL
 
 from ..intake import callbacks, resolve
 
@@ -183,7 +184,12 @@ class CallbackCase(TransactionCase):
         """The value as stored, whatever the clock says."""
         record.flush_recordset()
         self.env.cr.execute(
-            f'SELECT "{name}" FROM "{record._table}" WHERE id = %s', [record.id]
+            SQL(
+                "SELECT %s FROM %s WHERE id = %s",
+                SQL.identifier(name),
+                SQL.identifier(record._table),
+                record.id,
+            )
         )
         return self.env.cr.fetchone()[0]
 
