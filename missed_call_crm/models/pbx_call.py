@@ -464,6 +464,7 @@ class PbxCall(models.Model):
 
     @api.depends(
         "partner_id",
+        "lead_id",
         "client_number",
         "client_number_raw",
         "client_name",
@@ -479,6 +480,8 @@ class PbxCall(models.Model):
             )
             call.client_display = (
                 partner.name
+                or call.lead_id.sudo().contact_name
+                or call.lead_id.sudo().name
                 or call.client_number
                 or call.client_number_raw
                 or (self.env._("Anonymous") if call.is_anonymous else "–")

@@ -177,7 +177,7 @@ def _verdict(facts, legs, talks, rules, outcome, reason=None, is_out_of_hours=Fa
     answered_at = first.started_at if first else None
     talk_seconds = _talk_seconds(talks)
     visits = [leg for leg in legs if leg.kind == c.QUEUE]
-    place = _place(legs, talks, is_lost=reason is not None)
+    place = _place(legs, talks)
     entry = next(
         (v.position_entry for v in visits if v.position_entry is not None), None
     )
@@ -190,7 +190,7 @@ def _verdict(facts, legs, talks, rules, outcome, reason=None, is_out_of_hours=Fa
         wait_seconds=_wait_seconds(facts, answered_at),
         queue_wait_seconds=_queue_wait(visits, facts.ended_at) if visits else None,
         talk_seconds=talk_seconds if facts.is_talk_known else None,
-        queue=_queue_of(place, legs),
+        queue=_queue_of(place, legs, is_lost=reason is not None),
         operator=_operator_of(facts, place, is_inbound),
         agent=place.agent if place and is_inbound else None,
         position_entry=entry,
@@ -262,13 +262,11 @@ def _queue_wait(visits, ended_at):
     return round(total)
 
 
-def _place(legs, talks, is_lost):
-    """The leg that names the operator: who talked last; for a lost call who was rung
-    last, which after a transfer is whom the client was passed on to.
-    """
-    rings = [leg for leg in legs if leg.kind == c.RING]
-    if talks and not (is_lost and rings):
+def _place(legs, talks):
+    """The leg that names the operator: who talked last, else who was rung last."""
+    if talks:
         return talks[-1]
+    rings = [leg for leg in legs if leg.kind == c.RING]
     return rings[-1] if rings else None
 
 
@@ -279,9 +277,9 @@ def _operator_of(facts, place, is_inbound):
     return place.operator if place else None
 
 
-def _queue_of(place, legs):
+def _queue_of(place, legs, is_lost):
     """Where the call was answered or lost."""
-    if place is not None and place.kind == c.TALK and place.queue:
+    if not is_lost and place is not None and place.kind == c.TALK and place.queue:
         return place.queue
     return last_queue(legs)
 

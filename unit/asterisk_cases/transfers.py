@@ -47,15 +47,15 @@ def _dialled_row(pbx, line, target, start, duration, disposition, **more):
 
 _LOST = {
     "direction": "inbound", "outcome": "missed", "reason": "lost_in_transfer",
-    "offered": {"201", "203"}, "talked": ["201"], "operator": "203", "contact": True,
+    "offered": {"201", "203"}, "talked": ["201"], "operator": "201", "contact": True,
     "short": False, "disconnected": False,
 }  # fmt: skip
 
 
 @case(_LOST | {"hangup_by": "client"}, rows={"hangup_by": None})
 def passed_to_an_extension_that_does_not_answer(pbx):
-    """An operator talked with him, so he was reached; but this call is a miss, and it
-    is of the operator he was passed on to.
+    """An operator talked with him, so he was reached and the call is hers; but it is a
+    miss, lost with the one he was passed on to.
     """
 
     def end(line, target):
@@ -182,7 +182,7 @@ def attended_transfer(pbx):
 
 
 @case(
-    _LOST | {"offered": {"201", "202"}, "operator": "202", "hangup_by": "client"},
+    _LOST | {"offered": {"201", "202"}, "operator": "201", "hangup_by": "client"},
     rows={"hangup_by": ...},
 )
 def attended_transfer_completed_while_it_rings(pbx):
