@@ -3,6 +3,7 @@
 """From records to callbacks: the one way in, for pulled and pushed records alike.
 
 ``pull``       one phone system: lock, read, commit batch by batch, log, errors
+``push``       what an integration sends: check, lock, store, answer by index
 ``calls``      one batch: which calls it touches, what they are now
 ``store``      set-based writing: COPY and one statement per batch
 ``resolve``    what became of the misses of the clients touched

@@ -85,6 +85,8 @@ LEG_COLUMNS = (
 )
 # Names and numbers of callers are third-party text of any length.
 _TEXT_LIMIT = 256
+# A part of an address leads nowhere.
+_URL_LIMIT = 2048
 
 
 class CallRow:
@@ -100,6 +102,7 @@ class CallRow:
         "facts",
         "group",
         "is_new",
+        "is_todays",
         "rules",
         "rule",
         "verdict",
@@ -132,8 +135,8 @@ class CallRow:
             "from_history",
         ):
             values[flag] = False
-        values["recording_url"] = _cut(facts.recording)
-        values["voicemail_url"] = _cut(facts.voicemail)
+        values["recording_url"] = _cut(facts.recording, _URL_LIMIT)
+        values["voicemail_url"] = _cut(facts.voicemail, _URL_LIMIT)
         self._values = values
         self._keep_decisions(before, others)
         self._set_number()
@@ -194,6 +197,7 @@ class CallRow:
         """Rules of the call: those stored when it was first judged, else ``rule``."""
         before = self.before
         self.rule, self.rules = rule, rule.rules
+        self.is_todays = todays
         values = self._values
         values["fix_window_hours"] = rule.fix_window_hours
         values["window_start"] = rule.window_start
@@ -202,7 +206,7 @@ class CallRow:
             and before
             and not before["is_open"]
             and before["short_seconds"] is not None
-            and before["queue_id"] == rule.id
+            and rule.id in (before["queue_id"], None)
         ):
             self.rules = Rules(before["short_seconds"], before["min_talk_seconds"])
             if before["fix_window_hours"]:
@@ -268,6 +272,7 @@ class CallRow:
         same = ("ended_at", "fix_window_hours", "window_start")
         if (
             before
+            and not self.is_todays
             and before["deadline_at"]
             and all(before[name] == values[name] for name in same)
         ):
@@ -394,11 +399,11 @@ def _text(value):
     return None if value is None else str(value)
 
 
-def _cut(value):
+def _cut(value, limit=_TEXT_LIMIT):
     """Text of a record, cut to what a screen can show; None for nothing."""
     if not value:
         return None
-    return value[:_TEXT_LIMIT]
+    return value[:limit]
 
 
 def _same(new, old):

@@ -12,76 +12,51 @@ from .partners import Clients
 
 
 class Book:
-    """Entries for clients, found by number, then by the client's other numbers.
+    """Entries for clients, found by any number of theirs.
 
-    Which numbers are one client's is what the resolution of misses goes by, too
-    (``partners.Clients``). An entry is whatever was entered for a client: the id of a
-    callback, or a list of misses.
+    Two numbers are one client's if a talk with either fixes the misses of both, so if
+    the numbers that count for each (``partners.Clients``) are the same. That both
+    belong to one contact is not enough: of numbers several people share, each is
+    called for itself, and in one callback the second would never be called.
+
+    An entry is whatever was entered for a client: the id of a callback, or a list of
+    misses.
     """
 
     def __init__(self, run, rows=(), clients=None):
-        """:param rows: all that will be asked for: dicts with ``client_key`` and
-        ``partner_id``
-        """
+        """:param rows: all that will be asked for: dicts with ``client_key``"""
         self.run = run
         self.rows = rows
         self.clients = clients or Clients(
             run.env, run.company, {row["client_key"] for row in rows}
         )
-        self._by_number = {}
-        self._by_contact = {}
-        self._company_of = {}
-        if run.company.pbx_match_scope == "company":
-            ids = {row["partner_id"] for row in rows if row["partner_id"]}
-            for partner in run.env["res.partner"].browse(sorted(ids)):
-                self._company_of[partner.id] = partner.commercial_partner_id.id
+        self._entries = {}
 
     def load(self):
         """Enter the open callbacks of these clients."""
-        numbers = {number for row in self.rows for number in self._numbers(row)}
+        numbers = set()
+        for row in self.rows:
+            numbers |= self._client(row["client_key"])
         domain = Domain("client_number", "in", sorted(numbers))
-        scope = self.run.company.pbx_match_scope
-        if scope == "contact":
-            ids = {row["partner_id"] for row in self.rows if row["partner_id"]}
-            domain |= Domain("partner_id", "in", sorted(ids))
-        elif scope == "company":
-            ids = set(self._company_of.values())
-            domain |= Domain("partner_id.commercial_partner_id", "in", sorted(ids))
         found = self.run.callbacks.search(self.run.open_domain() & domain, order="id")
+        keys = set(found.mapped("client_number"))
+        clients = Clients(self.run.env, self.run.company, keys)
         for callback in found:
-            self._by_number.setdefault(callback.client_number, callback.id)
-            contact = callback.partner_id
-            if scope == "company":
-                contact = contact.commercial_partner_id
-            if contact and scope != "number":
-                self._by_contact.setdefault(contact.id, callback.id)
+            client = clients.numbers(callback.client_number)
+            self._entries.setdefault(client, callback.id)
 
-    def _numbers(self, row):
-        """The client's numbers, the one of the call first."""
-        key = row["client_key"]
-        others = self.clients.numbers(key) - {key}
-        return [key, *sorted(others)]
-
-    def _contact(self, row):
-        """What identifies the client beyond his numbers, or None."""
-        scope = self.run.company.pbx_match_scope
-        if scope == "contact":
-            return row["partner_id"]
-        return self._company_of.get(row["partner_id"])
+    def _client(self, number):
+        """All numbers of the client: what identifies him."""
+        return self.clients.numbers(number)
 
     def find(self, row):
         """The entry of the client of ``row``, or None."""
-        for number in self._numbers(row):
-            if (entry := self._by_number.get(number)) is not None:
-                return entry
-        return self._by_contact.get(self._contact(row))
+        return self._entries.get(self._client(row["client_key"]))
 
     def enter(self, entry, rows):
         """Note ``entry`` for the clients of ``rows``; the first one noted stays."""
         for row in rows:
-            self._by_number.setdefault(row["client_key"], entry)
-            if contact := self._contact(row):
-                self._by_contact.setdefault(contact, entry)
+            self._entries.setdefault(self._client(row["client_key"]), entry)
 
 
 def by_client(run, rows):
@@ -108,7 +83,7 @@ def settle_into_callbacks(run, book, rows, is_news):
     :param rows: misses (``facts.MISS_COLUMNS``), the earliest of a client first
     :param is_news: whether contact and lead get a line about each
     """
-    rows = _own_links(run, rows)
+    rows = own_links(run, rows)
     joining, founding = defaultdict(list), []
     groups = Book(run, rows, book.clients)
     for row in rows:
@@ -128,7 +103,7 @@ def settle_into_callbacks(run, book, rows, is_news):
         client_line(run, rows, _missed_line)
 
 
-def _own_links(run, rows):
+def own_links(run, rows):
     """``rows`` without contacts and leads that went to another company meanwhile."""
     allowed = {}
     for model, name in (("res.partner", "partner_id"), ("crm.lead", "lead_id")):
@@ -157,9 +132,27 @@ def _missed_line(run, row):
 def _join(run, joining, is_news):
     if not joining:
         return
+    absorb(run, joining)
+    run.counts["joined"] += sum(len(rows) for rows in joining.values())
+    if is_news:
+        run.note(
+            {
+                callback_id: [
+                    run.env._(
+                        "The client rang again on %(time)s and was missed.",
+                        time=run.moment(row["started_at"]),
+                    )
+                    for row in rows
+                ]
+                for callback_id, rows in joining.items()
+            }
+        )
+
+
+def absorb(run, joining):
+    """Open callbacks take over misses: ``{callback id: misses}``."""
     run.claim(joining)
     run.link("callback_id", {key: _ids(rows) for key, rows in joining.items()})
-    notes = {}
     for callback in run.callbacks.browse(joining):
         rows = joining[callback.id]
         values = {}
@@ -173,16 +166,6 @@ def _join(run, joining, is_news):
             values.update(said_done_at=False, said_done_by=False)
         if values:
             callback.write(values)
-        if is_news:
-            notes[callback.id] = [
-                run.env._(
-                    "The client rang again on %(time)s and was missed.",
-                    time=run.moment(row["started_at"]),
-                )
-                for row in rows
-            ]
-        run.counts["joined"] += len(rows)
-    run.note(notes)
 
 
 def _found(run, groups, is_news):

@@ -14,7 +14,12 @@ CLOSED_WATCHED = timedelta(days=31)
 # Attempts are still added to a closed callback this long (the deepest overlap).
 CLOSED_ATTEMPTS = timedelta(days=3)
 
-# An outbound call that reached nobody.
+# A miss whose deadline passed longer ago founds no callback. An outage of our own over
+# a weekend is work still; an old year, when somebody switches callbacks on, is not.
+OLD_DEBT = timedelta(hours=72)
+
+# An outbound call that reached nobody: ``pbx.call.attempt``, which says it in Python
+# (a test compares the two).
 _ATTEMPT = """
     o.direction = 'outbound'
     AND o.is_open IS NOT TRUE
@@ -114,9 +119,15 @@ def changed(run):
 
 
 def debts(run):
-    """Misses that owe a callback and have none, as rows of :data:`MISS_COLUMNS`."""
-    # Two statements' worth of conditions, because each has an index of its own: what
-    # is owed and not history is little, and of history only the last day is asked for.
+    """Misses that owe a callback and have none, as rows of :data:`MISS_COLUMNS`.
+
+    Old ones (:data:`OLD_DEBT`) only of clients who are called back anyway: those with
+    an open callback to that number, or a miss that is not old.
+    """
+    # Three statements' worth of conditions, because each has an index of its own. What
+    # is recent is found by its deadline, and old misses, of which there may be very
+    # many for ever, by the few numbers they matter for; of history only what is still
+    # in its window is asked for.
     owed = """
         c.company_id = %(company)s
         AND c.resolution IN ('pending', 'unfixed')
@@ -130,10 +141,33 @@ def debts(run):
     """
     run.cr.execute(
         f"""
-        SELECT {MISS_COLUMNS}
-          FROM pbx_call c
-         WHERE {owed}
-           AND c.from_history IS NOT TRUE
+        WITH recent AS (
+            SELECT {MISS_COLUMNS}
+              FROM pbx_call c
+             WHERE {owed}
+               AND c.from_history IS NOT TRUE
+               AND (c.deadline_at IS NULL OR c.deadline_at >= %(old)s)
+        ),
+        worked AS (
+            SELECT client_key FROM recent
+             UNION
+            SELECT cb.client_number
+              FROM pbx_callback cb
+             WHERE cb.company_id = %(company)s
+               AND cb.state IN ('todo', 'overdue')
+        )
+        SELECT * FROM recent
+         UNION ALL
+        SELECT c.*
+          FROM worked w
+         CROSS JOIN LATERAL (
+            SELECT {MISS_COLUMNS}
+              FROM pbx_call c
+             WHERE {owed}
+               AND c.client_key = w.client_key
+               AND c.from_history IS NOT TRUE
+               AND c.deadline_at < %(old)s
+            OFFSET 0) c
          UNION ALL
         SELECT {MISS_COLUMNS}
           FROM pbx_call c
@@ -147,6 +181,7 @@ def debts(run):
             "company": run.company.id,
             "history": run.company.pbx_history_callbacks,
             "now": run.now,
+            "old": run.now - OLD_DEBT,
         },
     )
     return run.cr.dictfetchall()
@@ -165,6 +200,85 @@ def owed_again(run):
          ORDER BY c.callback_id DESC, c.started_at, c.id
         """,
         {"company": run.company.id},
+    )
+    return run.cr.dictfetchall()
+
+
+def strays(run):
+    """Misses owed in open callbacks whose own number is owed no more.
+
+    :return: rows of :data:`MISS_COLUMNS`, the most urgent first.
+    """
+    run.cr.execute(
+        f"""
+        SELECT {MISS_COLUMNS}
+          FROM pbx_callback cb
+          JOIN pbx_call c ON c.callback_id = cb.id
+         WHERE cb.company_id = %(company)s
+           AND cb.state IN ('todo', 'overdue')
+           AND c.resolution IN ('pending', 'unfixed')
+           AND c.client_key IS NOT NULL
+           AND NOT EXISTS (
+                SELECT FROM pbx_call own
+                 WHERE own.callback_id = cb.id
+                   AND own.client_key = cb.client_number
+                   AND own.resolution IN ('pending', 'unfixed'))
+         ORDER BY c.callback_id, c.deadline_at, c.id
+        """,
+        {"company": run.company.id},
+    )
+    return run.cr.dictfetchall()
+
+
+def alike(run):
+    """Numbers of open callbacks that are on one contact, or in one company.
+
+    Those that may be one client's; ``partners.Clients`` knows whether they are.
+
+    :return: list of numbers.
+    """
+    scope = run.company.pbx_match_scope
+    if scope == "number":
+        return []
+    owner = "p.id" if scope == "contact" else "p.commercial_partner_id"
+    run.cr.execute(
+        f"""
+        WITH open_callbacks AS (
+            SELECT client_number AS number
+              FROM pbx_callback
+             WHERE company_id = %(company)s AND state IN ('todo', 'overdue')
+        ),
+        owners AS (
+            SELECT cb.number, {owner} AS owner
+              FROM open_callbacks cb
+              JOIN res_partner p ON p.phone_sanitized = cb.number
+             UNION
+            SELECT cb.number, {owner}
+              FROM open_callbacks cb
+              JOIN pbx_partner_number n ON n.number_e164 = cb.number
+              JOIN res_partner p ON p.id = n.partner_id
+        )
+        SELECT DISTINCT number
+          FROM (SELECT number, count(*) OVER (PARTITION BY owner) AS numbers
+                  FROM owners) found
+         WHERE numbers > 1
+         ORDER BY number
+        """,
+        {"company": run.company.id},
+    )
+    return [row[0] for row in run.cr.fetchall()]
+
+
+def misses_of(run, callback_ids):
+    """All misses of these callbacks, as rows of :data:`MISS_COLUMNS`."""
+    run.cr.execute(
+        f"""
+        SELECT {MISS_COLUMNS}
+          FROM pbx_call c
+         WHERE c.callback_id = ANY(%s)
+         ORDER BY c.started_at, c.id
+        """,
+        [list(callback_ids)],
     )
     return run.cr.dictfetchall()
 

@@ -18,7 +18,6 @@ _logger = logging.getLogger(__name__)
 
 ACTIVITY_TYPE = "missed_call_crm.mail_activity_type_callback"
 OPEN = ("todo", "overdue")
-OWED = ("pending", "unfixed")
 
 # First of the two numbers of the advisory lock; the second is the company.
 _LOCK_SPACE = 1_346_523_981

@@ -15,6 +15,7 @@ from odoo.fields import Domain
 from odoo.tools import SQL
 
 from . import callback_activities as activities
+from . import callback_clients as clients
 from . import callback_debts as debts
 from . import callback_facts as facts
 from . import responsible
@@ -32,8 +33,9 @@ def sync(env, company_ids=None, now=None):
     :param company_ids: companies to look at; all by default
     :param now: naive UTC, the present by default
     :return: what was done: ``{"created", "joined", "done", "late", "cancelled",
-        "reopened", "moved", "reassigned", "overdue", "activities", "overtaken",
-        "failed"…: count}``; names that did not happen are absent.
+        "reopened", "moved", "renumbered", "united", "reassigned", "overdue",
+        "activities", "overtaken", "failed"…: count}``; names that did not happen are
+        absent.
     """
     now = now or fields.Datetime.now()
     # intake writes by SQL: nothing in the cache can be trusted
@@ -56,6 +58,8 @@ def _sync_company(env, company_id, now):
             settings = run.lock()
             _reopen(run)
             _forget_attempts(run)
+            clients.renumber(run)
+            clients.unite(run)
             _settle(run)
             _owe(run)
             _count_attempts(run)
@@ -86,7 +90,7 @@ def _reopen(run):
         own = {}
         for key in callback_ids:
             number = by_callback[key][0]["client_number"]
-            own[key] = {"client_key": number, "partner_id": None}
+            own[key] = {"client_key": number}
         chosen = [row for key in callback_ids for row in by_callback[key]]
         book = debts.Book(run, [*own.values(), *chosen])
         book.load()

@@ -10,17 +10,19 @@ one transaction, which also moves the cursor.
 import logging
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ..telephony import call as c
 from ..telephony.grouping import Threads, call_key
-from ..telephony.outcome import judge
+from ..telephony.outcome import ABANDONED, MISSED, judge
 from . import store
 from .call_row import COLUMNS, LEG_COLUMNS, UPDATE_TYPES, CallRow
 from .partners import Clients
 from .resolve import Resolver, write
 
 _logger = logging.getLogger(__name__)
+
+_LOOK_AGAIN = timedelta(minutes=1)
 
 RECORD_COLUMNS = (
     "backend_id",
@@ -84,8 +86,9 @@ class Batch:
     :param now: moment of the pull (naive UTC): what is settled, what is overdue.
     :param history: the records were there before we came (first pull, back-fill):
         their calls are settled by the phone system's clock, not by when we saw them.
-    :param upto: with ``history``, every record older than this has been delivered;
-        a call that ended later may still lack records.
+    :param upto: every record older than this has been delivered: a call of history
+        that ended later may still lack records, and one not heard of since is silent
+        only up to here.
     :param todays_rules: judge by the settings of today, not by those stored.
     """
 
@@ -109,13 +112,14 @@ class Batch:
         self._quarantine(rejected)
         new, changed = self._sort_out(records)
         arrived = [*new, *(record for record, _id in changed)]
-        restarts = self.context.add_restarts(
+        restarts = [
             record.occurred_at for record in arrived if self._is_restart(record)
-        )
+        ]
+        self.context.add_restarts(restarts)
         rows, failed = self._rebuild(self._groups(arrived))
         self._write_records(new, changed, rows, failed)
         if restarts:
-            self.judge(self._open_calls())
+            self.judge(self._calls_before(restarts))
         return self.counts
 
     def judge(self, call_ids):
@@ -156,10 +160,16 @@ class Batch:
     def _is_restart(self, record):
         return not record.threads and self.context.provider.is_restart(record)
 
-    def _open_calls(self):
+    def _calls_before(self, restarts):
+        """Calls without an answer that a restart may have cut."""
+        since = min(restarts) - 2 * self.context.silence
         self.cr.execute(
-            "SELECT id FROM pbx_call WHERE is_open AND backend_id = %s",
-            [self.context.backend_id],
+            """
+            SELECT id FROM pbx_call
+             WHERE backend_id = %s AND started_at BETWEEN %s AND %s
+               AND (is_open OR outcome IN %s)
+            """,
+            [self.context.backend_id, since, max(restarts), (MISSED, ABANDONED)],
         )
         return [row[0] for row in self.cr.fetchall()]
 
@@ -294,18 +304,14 @@ class Batch:
             could not be understood with the error)``.
         """
         built, failed = [], []
+        restarts = self._restarts_near(groups)
         for group in groups:
             try:
                 facts = self.context.provider.assemble(
-                    [*group.stored, *group.arrived], self.context.restarts
+                    [*group.stored, *group.arrived], restarts
                 )
             except Exception as error:  # one bad record must stop nothing else
-                _logger.warning(
-                    "Records of call %s were not understood",
-                    call_key(group.threads),
-                    exc_info=True,
-                )
-                failed.append((group, f"{type(error).__name__}: {error}"))
+                failed.append((group, _not_understood(group, error)))
                 continue
             if facts is not None:
                 built.append((group, facts))
@@ -313,7 +319,11 @@ class Batch:
         old = self._old_rows([i for group, _facts in built for i in group.call_ids])
         rows, gone = [], {}
         for group, facts in built:
-            row = self._row(group, facts, old)
+            try:
+                row = self._row(group, facts, old)
+            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+                failed.append((group, _not_understood(group, error)))
+                continue
             rows.append(row)
             for call_id in group.call_ids:
                 if call_id != row.id:
@@ -324,6 +334,17 @@ class Batch:
         ):
             row.id = row_id
         return rows, gone, failed
+
+    def _restarts_near(self, groups):
+        """Restarts that may have cut one of the groups' calls."""
+        times = [
+            record.occurred_at
+            for group in groups
+            for record in (*group.stored, *group.arrived)
+        ]
+        if not times:
+            return []
+        return self.context.restarts(min(times), max(times) + self.context.silence)
 
     def _row(self, group, facts, old):
         """The call's row: the surviving old one, or a new one."""
@@ -342,15 +363,18 @@ class Batch:
         before = row.before
         was_judged = before and not before["is_open"]
         history = before["from_history"] if was_judged else self.history
-        silent_at = facts.last_seen_at + context.silence
-        is_silent = not facts.is_ended and silent_at <= self.upto
-        judge_at = silent_at
         if facts.is_ended:
             seen_at = before["end_seen_at"] if before else None
             row.end_seen_at = facts.ended_at if history else seen_at or self.now
             judge_at = row.end_seen_at + context.settle
-        clock = self.upto if history else self.now
-        if not is_silent and judge_at > clock:
+            is_settled = judge_at <= (self.upto if history else self.now)
+        else:
+            # Silent counts only as far as the source has been read.
+            judge_at = facts.last_seen_at + context.silence
+            is_settled = judge_at <= self.upto
+        if not is_settled:
+            if judge_at <= self.now and not self.history:
+                judge_at = self.now + _LOOK_AGAIN
             row.leave_open(max(judge_at, self.now))
             return
         row.from_history = bool(history)
@@ -552,9 +576,8 @@ class Batch:
         )
 
     def _quarantine(self, rejected):
-        """Keep what could not be read, with the reason; count it when seen again."""
+        """Keep what could not be read, with the reason; seen again it is no news."""
         unique = {item.key: item for item in rejected}
-        self.counts.rejected += len(unique)
         for item in unique.values():
             self.cr.execute(
                 """
@@ -564,6 +587,7 @@ class Batch:
                 ON CONFLICT (backend_id, key) DO UPDATE
                    SET seen_count = pbx_record.seen_count + 1, error = EXCLUDED.error
                  WHERE pbx_record.state = 'rejected'
+                   AND pbx_record.error IS DISTINCT FROM EXCLUDED.error
                 """,
                 [
                     self.context.backend_id,
@@ -575,3 +599,12 @@ class Batch:
                     item.error,
                 ],
             )
+            self.counts.rejected += self.cr.rowcount
+
+
+def _not_understood(group, error):
+    """Log what a group's records could not be made, once; return it for people."""
+    _logger.warning(
+        "Records of call %s were not understood", call_key(group.threads), exc_info=True
+    )
+    return f"{type(error).__name__}: {error}"

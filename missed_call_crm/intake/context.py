@@ -2,13 +2,15 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """What one pull needs to know of its phone system, read once."""
 
-from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from ..telephony.call import Rules
-from ..telephony.number import Kind, NumberPlan
+from ..telephony.number import Kind
 from .hours import Hours
+
+#: Digits of a number that can be called back at all (E.164 has at most fifteen).
+_DIALLABLE = (3, 15)
 
 
 @dataclass(slots=True)
@@ -54,32 +56,17 @@ class Context:
         self.company = backend.company_id
         self.company_id = backend.company_id.id
         self.provider = backend._get_provider_class()(backend._provider_settings__())
-        self.plan = self._number_plan()
+        self.plan = backend._number_plan()
         self.settle = timedelta(seconds=backend.settle_seconds)
         self.silence = timedelta(minutes=backend.max_call_minutes)
-        self.hours = Hours(self.env)
+        self.hours = Hours(self.env, self.company)
         company = self.company
         self.match_scope = company.pbx_match_scope
         self.ignored_reasons = set(company.pbx_ignored_reason_ids.mapped("code"))
         self._load_queues()
         self._load_extensions()
         self._load_number_rules()
-        self.restarts = self._load_restarts()
-
-    def _number_plan(self):
-        backend = self.backend
-        country = backend.country_id or backend.company_id.country_id
-        return NumberPlan(
-            country=country.code or "",
-            other_countries=backend.other_country_ids.mapped("code"),
-            dial_prefixes=[
-                prefix.strip()
-                for prefix in (backend.dial_prefixes or "").split(",")
-                if prefix.strip()
-            ],
-            e164_without_plus=backend.e164_without_plus,
-            area_code=backend.area_code or "",
-        )
+        self._restarts = set()
 
     # -- queues ------------------------------------------
 
@@ -215,10 +202,7 @@ class Context:
         rules = self.env["pbx.number.rule"].search(
             [("company_id", "=", self.company_id)]
         )
-        self._excluded = {r.number_key for r in rules if not r.is_prefix}
-        self._excluded_beginnings = tuple(
-            r.number_key for r in rules if r.is_prefix and r.number_key
-        )
+        self._excluded, self._excluded_beginnings = rules._keys()
 
     def is_excluded(self, number):
         """Whether a client's number is our own or on the excluded list."""
@@ -233,36 +217,28 @@ class Context:
     def client(self, raw):
         """The client's number in its normal form, and whether he hides it."""
         number = self.plan.normalise(raw)
-        return number, number.kind == Kind.HIDDEN or not number.key
+        is_hidden = number.kind == Kind.HIDDEN or not number.key
+        if not number.e164 and not _DIALLABLE[0] <= len(number.digits) <= _DIALLABLE[1]:
+            is_hidden = True
+        return number, is_hidden
 
     # -- restarts ------------------------------------------
 
-    def _load_restarts(self):
-        """When the phone system started anew, as far as open calls may care."""
+    def add_restarts(self, moments):
+        """Remember restarts that arrive; they are stored after the calls they cut."""
+        self._restarts.update(moments)
+
+    def restarts(self, since, until):
+        """Sorted moments in ``[since, until]`` of the phone system's restarts."""
         self.cr.execute(
             """
-            SELECT DISTINCT r.occurred_at
-              FROM pbx_record r
-             WHERE r.backend_id = %(backend)s
-               AND r.kind = 'queue_log'
-               AND r.call_key IS NULL
-               AND r.payload ->> 'event' = 'QUEUESTART'
-               AND r.occurred_at >= (
-                   SELECT min(c.started_at) FROM pbx_call c
-                    WHERE c.backend_id = %(backend)s AND c.is_open)
-             ORDER BY 1
+            SELECT occurred_at FROM pbx_record
+             WHERE backend_id = %s AND call_key IS NULL
+               AND occurred_at BETWEEN %s AND %s
+               AND kind = 'queue_log' AND payload ->> 'event' = 'QUEUESTART'
             """,
-            {"backend": self.backend_id},
+            [self.backend_id, since, until],
         )
-        return [row[0] for row in self.cr.fetchall()]
-
-    def add_restarts(self, moments):
-        """Remember restarts seen in this batch; return those that are new."""
-        new = sorted(set(moments) - set(self.restarts))
-        if new:
-            self.restarts = sorted([*self.restarts, *new])
-        return new
-
-    def restarts_after(self, moment):
-        """Restarts later than ``moment``, sorted."""
-        return self.restarts[bisect_right(self.restarts, moment) :]
+        found = {row[0] for row in self.cr.fetchall()}
+        found |= {moment for moment in self._restarts if since <= moment <= until}
+        return sorted(found)

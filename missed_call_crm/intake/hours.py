@@ -19,8 +19,13 @@ class Hours:
     Intervals are naive UTC, sorted and half-open, as ``telephony.opening`` wants.
     """
 
-    def __init__(self, env):
+    def __init__(self, env, company):
         self.env = env
+        # Public holidays have no calendar of their own: another company's are not ours.
+        self._leaves = [
+            ("time_type", "=", "leave"),
+            ("company_id", "in", [False, company.id]),
+        ]
         self._chunks = {}
 
     def intervals(self, calendar_id, start, end):
@@ -37,7 +42,9 @@ class Hours:
         if key not in self._chunks:
             calendar = self.env["resource.calendar"].sudo().browse(calendar_id)
             start = pytz.utc.localize(_EPOCH + index * _CHUNK)
-            found = calendar._work_intervals_batch(start, start + _CHUNK)[False]
+            found = calendar._work_intervals_batch(
+                start, start + _CHUNK, domain=self._leaves
+            )[False]
             self._chunks[key] = [
                 (_naive_utc(begin), _naive_utc(until)) for begin, until, _meta in found
             ]

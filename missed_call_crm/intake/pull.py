@@ -40,6 +40,8 @@ BATCH_ROWS = 5_000
 MANUAL_SECONDS = 60
 #: Back-off of a failing phone system, seconds: first retry and longest wait.
 RETRY_BASE, RETRY_CAP = 30, 1800
+#: What somebody has to mend (a password, a column) is not tried so often.
+RETRY_BASE_BY_HAND = 120
 #: Another worker changed the same rows: the batch is taken again.
 _RETRIED = (pg_errors.SerializationFailure, pg_errors.DeadlockDetected)
 _RETRIES = 5
@@ -50,7 +52,12 @@ def cron(env):
     """Pull every phone system whose time has come; errors stay on their records."""
     now = fields.Datetime.now()
     backends = env["pbx.backend"].search(
-        ["|", ("next_pull_at", "=", False), ("next_pull_at", "<=", now)],
+        [
+            ("provider", "!=", "push"),
+            "|",
+            ("next_pull_at", "=", False),
+            ("next_pull_at", "<=", now),
+        ],
         order="next_pull_at, id",
     )
     progress = env["ir.cron"]
@@ -62,6 +69,9 @@ def cron(env):
         is_partial = False
         try:
             log = run(backend, kind="scheduled", commit=commit)
+            if log and log.state == "done" and (backend.cursor or {}).get("backfill"):
+                # What is new comes first; a long back-fill goes on in between.
+                log = run(backend, kind="backfill", commit=commit)
             is_partial = bool(log) and log.state == "partial"
         except Exception:
             # The scheduled action would be switched off for every phone system if
@@ -72,21 +82,31 @@ def cron(env):
         left -= not is_partial
         if not progress._commit_progress(1, remaining=left):
             break
-    env.ref("missed_call_crm.ir_cron_follow_up")._trigger()
+    if backends:
+        env.ref("missed_call_crm.ir_cron_follow_up")._trigger()
 
 
 def run(backend, since=None, until=None, kind="manual", commit=None):
     """Pull one phone system.
 
     :param backend: one ``pbx.backend``.
-    :param since, until: window of a back-fill (naive UTC); None: what is new.
+    :param since, until: window of a back-fill (naive UTC); None: what is new, or for
+        a back-fill, what an earlier one has left.
     :param kind: ``manual``, ``scheduled`` or ``backfill``, for the log.
     :param commit: commits and returns the seconds left; None: everything happens in
         the caller's transaction (a button, a test).
     :return: the ``pbx.pull.log`` record, or None if another worker is at it.
-    :raises UserError: by hand, if another worker is pulling it.
+    :raises UserError: by hand, if another worker is pulling it; always, if the phone
+        system pushes.
     """
     backend.ensure_one()
+    if backend.provider == "push":
+        raise UserError(
+            backend.env._(
+                "%(name)s pushes its calls to Odoo: there is nothing to pull.",
+                name=backend.name,
+            )
+        )
     backend = backend.sudo().with_company(backend.company_id)
     with _Lock(backend, commit is not None) as is_locked:
         if is_locked:
@@ -101,6 +121,7 @@ def run(backend, since=None, until=None, kind="manual", commit=None):
 def test(backend):
     """What a connection test finds: ``[(level, text)]`` for people."""
     backend = backend.sudo()
+    env = backend.env
     try:
         context = Context(backend)
         with context.provider.connect() as source:
@@ -108,8 +129,11 @@ def test(backend):
             if not any(finding.level == "error" for finding in findings):
                 backend.capabilities = context.provider.describe(source)
     except SourceError as error:
-        return [("error", _translated(backend.env, error))]
-    return [(finding.level, _translated(backend.env, finding)) for finding in findings]
+        return [("error", _translated(env, error))]
+    lines = [(finding.level, _translated(env, finding)) for finding in findings]
+    if not context.plan.countries:
+        lines.append(("warning", env._("Without a country only numbers with + match.")))
+    return lines
 
 
 def judge_due(env, now=None):
@@ -129,13 +153,18 @@ def judge_due(env, now=None):
     count = 0
     for backend in backends.with_context(active_test=False).sudo():
         state = backend.cursor or {}
-        if (state.get("source") and not backend.first_pull_done_at) or state.get(
-            "backfill"
-        ):
+        if state.get("source") and not backend.first_pull_done_at:
             continue
-        with _Lock(backend, is_session=False) as is_locked:
-            if is_locked:
-                count += _judge_due(Batch(Context(backend), now))
+        try:
+            with env.cr.savepoint(), _Lock(backend, is_session=False) as is_locked:
+                if is_locked:
+                    # While the source cannot be read, its silence says nothing.
+                    upto = _time(state.get("upto"))
+                    count += _judge_due(Batch(Context(backend), now, upto=upto))
+        except _RETRIED:
+            raise
+        except Exception:
+            _logger.exception("Calls of phone system %s were not judged", backend.id)
     env.invalidate_all()
     return count
 
@@ -245,10 +274,8 @@ class _Pull:
         self.stop_at = time.monotonic() + MANUAL_SECONDS
         self.state = dict(backend.cursor or {})
         pending = self.state.get("backfill")
-        if kind == "backfill":
+        if kind == "backfill" and (since or not pending):
             pending = [_iso(since), _iso(until)]
-        elif pending:
-            kind = "backfill"
         self.is_first = kind != "backfill" and not backend.first_pull_done_at
         self.kind = "first" if self.is_first else kind
         self.history = self.is_first or kind == "backfill"
@@ -260,8 +287,8 @@ class _Pull:
         else:
             self.since = since or self._since()
         self.counts = Counts()
-        self.upto = None
-        self.log = None
+        self.context = self.log = self.capabilities = None
+        self.findings = []
 
     # -- window ------------------------------------------
 
@@ -271,7 +298,8 @@ class _Pull:
         if upto is None:
             return None
         backend, now = self.backend, self.started
-        overlap = OVERLAP
+        # Rows of a call are dated by its start and written at its end.
+        overlap = max(OVERLAP, timedelta(minutes=backend.max_call_minutes))
         self.is_hourly = _is_older(backend.last_hourly_at, now, timedelta(hours=1))
         self.is_deep = _is_older(backend.last_deep_at, now, timedelta(days=1))
         if self.is_hourly:
@@ -296,74 +324,87 @@ class _Pull:
         self._open_log()
         try:
             is_done = self._read()
+            self._retry(lambda: self._succeed(is_done))
+        except _RETRIED:
+            if self.commit is None:
+                raise  # the request is tried again as a whole
+            return self._failed(self.env._("Other work on the same rows."), retry=True)
         except SourceError as error:
             return self._failed(_translated(self.env, error), error.retry)
         except psycopg2.Error as error:
-            if self.commit is None:
-                raise  # the caller's transaction is lost
             _logger.exception("Batch of phone system %s", self.backend.id)
             reason = error.diag.message_primary or type(error).__name__
             return self._failed(
                 self.env._("Odoo's own database refused: %(reason)s", reason=reason),
                 retry=True,
             )
-        self._succeed(is_done)
-        self._close_log("done" if is_done else "partial")
-        self._commit()
         self._follow()
         return self.log
 
     def _failed(self, message, retry):
         """What was committed stands, the batch at hand does not; nothing escapes."""
         self._rollback()
-        self._close_log("failed", message)
-        _fail(self.backend, message, retry)
-        self._commit()
+
+        def note():
+            self._close_log("failed", message)
+            _fail(self.backend, message, retry)
+
+        self._retry(note)
         return self.log
+
+    def _retry(self, work):
+        """Do ``work`` and commit; again if another worker changed the same rows."""
+        for attempt in range(_RETRIES + 1):
+            try:
+                with self.env.cr.savepoint():
+                    result = work()
+                self._commit()
+            except _RETRIED:
+                if self.commit is None or attempt == _RETRIES:
+                    raise
+                self._rollback()
+                self.context = None
+            else:
+                return result
 
     def _read(self):
         """Take batch after batch; True if everything there was has been taken."""
-        context = Context(self.backend)
-        with context.provider.connect() as source:
+        provider = self._context().provider
+        with provider.connect() as source:
             batches = source.batches(
                 self.state.get("source"), self.since, self.until, BATCH_ROWS
             )
             is_done = False
             for batch in batches:
-                self._take(context, batch)
+                self.counts.add(self._retry(partial(self._take, batch)))
                 is_done = batch.done
                 if not is_done and self._is_out_of_time():
                     break
-            self._warn(source)
+            self.findings = source.findings()
+            self.capabilities = provider.describe(source)
         if is_done:
-            with self.env.cr.savepoint():
-                # All records of calls up to now are here: judge what has settled.
-                last = Batch(context, self.started, history=self.history)
-                _judge_due(last)
-                self.counts.calls += last.counts.calls
+            self.counts.calls += self._retry(self._judge)
         return is_done
 
-    def _take(self, context, batch):
+    def _context(self):
+        """Settings and directory; read anew after work that was undone."""
+        if self.context is None:
+            self.context = Context(self.backend)
+        return self.context
+
+    def _take(self, batch):
         """Rows, calls and cursor of one batch in one transaction."""
-        for attempt in range(_RETRIES + 1):
-            try:
-                with self.env.cr.savepoint():
-                    taken = Batch(
-                        context,
-                        self.started,
-                        history=self.history,
-                        upto=batch.upto or datetime.min,
-                    ).take(batch.records, batch.rejected)
-                    self._move(batch)
-                break
-            except _RETRIED:
-                if self.commit is None or attempt == _RETRIES:
-                    raise
-                self.env.cr.rollback()
-                self.env.invalidate_all()
-                context = Context(self.backend)
-        self.counts.add(taken)
-        self._commit()
+        upto = batch.upto or datetime.min
+        taken = Batch(self._context(), self.started, self.history, upto)
+        counts = taken.take(batch.records, batch.rejected)
+        self._move(batch)
+        return counts
+
+    def _judge(self):
+        """All records of calls up to now are here: judge what has settled."""
+        batch = Batch(self._context(), self.started, self.history)
+        _judge_due(batch)
+        return batch.counts.calls
 
     def _move(self, batch):
         """Store how far we have come; the row's lock keeps a second worker out."""
@@ -375,8 +416,8 @@ class _Pull:
         elif batch.upto is not None:
             self.state["backfill"] = [_iso(max(batch.upto, self.since)),
                                       _iso(self.until)]  # fmt: skip
-        if batch.done:
-            self.state.pop("backfill", None)
+            if batch.done:
+                self.state.pop("backfill", None)
         self.backend.cursor = dict(self.state)
         self.backend.flush_recordset(["cursor"])
 
@@ -431,17 +472,20 @@ class _Pull:
             }
         )
 
-    def _warn(self, source):
-        lines = [
-            _translated(self.env, finding)
-            for finding in source.findings()
-            if finding.level in ("warning", "error")
-        ]
-        self.backend.warning_message = "\n".join(lines) or False
-
     def _succeed(self, is_done):
         backend, now = self.backend, self.started
-        values = {"error_date": False, "error_message": False, "error_count": 0}
+        warnings = [
+            _translated(self.env, finding)
+            for finding in self.findings
+            if finding.level in ("warning", "error")
+        ]
+        values = {
+            "error_date": False,
+            "error_message": False,
+            "error_count": 0,
+            "warning_message": "\n".join(warnings) or False,
+            "capabilities": self.capabilities or backend.capabilities,
+        }
         if is_done and self.kind != "backfill":
             values["last_success_at"] = now
             if self.is_first:
@@ -453,6 +497,7 @@ class _Pull:
         pause = timedelta(minutes=backend.interval_minutes)
         values["next_pull_at"] = now + pause if is_done else now
         backend.write(values)
+        self._close_log("done" if is_done else "partial")
         if not is_done and self.commit is None:
             self.env.ref("missed_call_crm.ir_cron_pull")._trigger()
 
@@ -476,8 +521,8 @@ def _fail(backend, message, retry):
     """Keep an error on the phone system and put its next pull off, with jitter."""
     now = fields.Datetime.now()
     count = (backend.error_count or 0) + 1
-    pause = min(RETRY_CAP, RETRY_BASE * 2 ** min(count - 1, 10)) if retry else RETRY_CAP
-    pause = max(pause, 60 * backend.interval_minutes if not retry else 0)
+    base = RETRY_BASE if retry else RETRY_BASE_BY_HAND
+    pause = min(RETRY_CAP, base * 2 ** min(count - 1, 10))
     backend.write(
         {
             "error_date": backend.error_date or now,

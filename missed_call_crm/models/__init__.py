@@ -6,6 +6,7 @@ from . import res_config_settings
 from . import pbx_miss_reason
 from . import pbx_number_rule
 from . import pbx_backend
+from . import pbx_backend_push
 from . import pbx_pull_log
 from . import pbx_queue
 from . import pbx_extension

@@ -11,6 +11,8 @@ from datetime import timedelta
 
 from odoo import fields
 
+from ..telephony.outcome import ABANDONED, MISSED
+from ..telephony.resolution import DISMISSED, IGNORED, OWED
 from .helpers import format_seconds
 
 LEG_LOOKS = {
@@ -120,7 +122,7 @@ class CallStory:
             parts.append(_("waited %(time)s", time=format_seconds(call.wait_seconds)))
         if call.talk_seconds:
             parts.append(_("talked %(time)s", time=format_seconds(call.talk_seconds)))
-        if call.outcome in ("missed", "abandoned") and call.ended_at:
+        if call.outcome in (MISSED, ABANDONED) and call.ended_at:
             ended = self._clock(call.ended_at)
             if call.position_exit is not False and call.queue_id:
                 parts.append(
@@ -139,7 +141,7 @@ class CallStory:
             parts.append(_("left a message"))
         if call.is_short:
             parts.append(_("short call, counted apart"))
-        lost = call.outcome in ("missed", "abandoned")
+        lost = call.outcome in (MISSED, ABANDONED)
         answered = call.outcome == "answered"
         return {
             "tone": "danger" if lost else "success" if answered else "secondary",
@@ -151,7 +153,7 @@ class CallStory:
     def _why(self, busy):
         """Sentences on what every phone did; None if there is nothing to explain."""
         call = self.call
-        if call.outcome not in ("missed", "abandoned") or call.is_open:
+        if call.outcome not in (MISSED, ABANDONED) or call.is_open:
             return None
         _ = self.env._
         rings = self.legs.filtered(lambda leg: leg.kind == "ring")
@@ -264,7 +266,7 @@ class CallStory:
                 ),
                 "text": text,
             }
-        if call.resolution in ("pending", "unfixed"):
+        if call.resolution in OWED:
             over = call.resolution == "unfixed"
             tries = call.attempt_count
             return {
@@ -283,8 +285,7 @@ class CallStory:
                     who=call.responsible_id.name or "–",
                 ),
             }
-        if call.resolution == "dismissed":
-            callback = call.callback_id
+        if call.resolution == DISMISSED:
             return {
                 "tone": "secondary",
                 "icon": "fa-times-circle",
@@ -293,13 +294,13 @@ class CallStory:
                     filter(
                         None,
                         [
-                            self._label(callback, "dismiss_reason"),
-                            callback.dismiss_note,
+                            self._label(call, "dismiss_reason"),
+                            call.dismiss_note,
                         ],
                     )
                 ),
             }
-        if call.resolution == "ignored":
+        if call.resolution == IGNORED:
             return {
                 "tone": "secondary",
                 "icon": "fa-minus-circle",

@@ -3,7 +3,51 @@
 
 """Small things calls and callbacks have in common."""
 
+from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Domain
+
+DISMISS_REASONS = [
+    ("spam", "Spam"),
+    ("wrong_number", "Wrong number"),
+    ("handled_otherwise", "Handled otherwise"),
+    ("duplicate", "Duplicate"),
+    ("other", "Other"),
+]
+
+
+def check_dismissal(env, reason, note):
+    """The note as to be stored, if a dismissal may be made with these words.
+
+    :raise UserError: unknown reason, or ``other`` without a note
+    """
+    if reason not in dict(DISMISS_REASONS):
+        raise UserError(
+            env._(
+                "Give one of these reasons: %(reasons)s.",
+                reasons=", ".join(dict(DISMISS_REASONS)),
+            )
+        )
+    note = (note or "").strip()
+    if reason == "other" and not note:
+        raise UserError(env._("Say in a note why nobody needs to call."))
+    return note or False
+
+
+def dismiss_action(env, callback_ids, call_ids=()):
+    """Ask why these callbacks, and misses without one, need no call."""
+    return {
+        "type": "ir.actions.act_window",
+        "name": env._("Dismiss"),
+        "res_model": "pbx.callback.dismiss",
+        "view_mode": "form",
+        # also called from the browser, where nobody fills this in
+        "views": [(False, "form")],
+        "target": "new",
+        "context": {
+            "default_callback_ids": list(callback_ids),
+            "default_call_ids": list(call_ids),
+        },
+    }
 
 
 def boolean_domain(values, domain):
@@ -75,3 +119,21 @@ def format_seconds(seconds):
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def check_limits(records, limits):
+    """Refuse values above a sane bound.
+
+    :param limits: ``{field name: greatest value}``
+    :raise ValidationError: names the field and the bound
+    """
+    env = records.env
+    for name, limit in limits.items():
+        if any(record[name] > limit for record in records):
+            raise ValidationError(
+                env._(
+                    "%(label)s: %(limit)s at the most.",
+                    label=records._fields[name]._description_string(env),
+                    limit=limit,
+                )
+            )

@@ -8,8 +8,12 @@ from zoneinfo import ZoneInfo
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.fields import Domain
+from odoo.tools import SQL
 
 from odoo.addons.base.models.res_partner import _tz_get
+
+from ..telephony.number import NumberPlan
+from .helpers import check_limits
 
 SYSTEM = "base.group_system"
 MANAGER = "missed_call_crm.group_manager"
@@ -17,6 +21,27 @@ MANAGER = "missed_call_crm.group_manager"
 PASSWORD_MASK = "●●●●●●●●"
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 PATTERN_MAX_LENGTH = 500
+CONNECTION_FIELDS = {
+    "db_host",
+    "db_port",
+    "db_name",
+    "db_user",
+    "db_password",
+    "db_sslmode",
+    "db_ca_certificate",
+    "cdr_table",
+    "queue_log_table",
+    "cel_table",
+    "tz",
+}
+# More is a slip of the pen, and would upset the reckoning of dates.
+LIMITS = {
+    "interval_minutes": 10_080,
+    "overlap_hours": 8784,
+    "settle_seconds": 86_400,
+    "max_call_minutes": 10_080,
+    "min_talk_seconds": 3600,
+}
 # A source counts as stale after this many missed pulls, but not before STALE_MINUTES.
 STALE_PULLS = 3
 STALE_MINUTES = 10
@@ -41,7 +66,10 @@ class PbxBackend(models.Model):
         "res.company", required=True, default=lambda self: self.env.company
     )
     provider = fields.Selection(
-        selection=[("asterisk_pg", "Asterisk (PostgreSQL)")],
+        selection=[
+            ("asterisk_pg", "Asterisk (PostgreSQL)"),
+            ("push", "Push (integrations)"),
+        ],
         string="Kind",
         required=True,
         default="asterisk_pg",
@@ -57,7 +85,11 @@ class PbxBackend(models.Model):
 
     # Reading
     interval_minutes = fields.Integer(
-        string="Pull Every", required=True, default=5, help="Minutes between two pulls."
+        string="Pull Every",
+        required=True,
+        default=5,
+        help="Minutes between two pulls. Of a phone system that pushes: minutes in "
+        "which something is expected; after three of them in silence it is stale.",
     )
     overlap_hours = fields.Float(
         string="Read Again",
@@ -66,9 +98,12 @@ class PbxBackend(models.Model):
     )
     settle_seconds = fields.Integer(
         string="Wait After the End",
-        default=60,
+        compute="_compute_settle_seconds",
+        store=True,
+        readonly=False,
+        precompute=True,
         help="Seconds after the end of a call before it is judged: its last records "
-        "may come later than its end.",
+        "may come later than its end. A pushed call is complete: 0.",
     )
     max_call_minutes = fields.Integer(
         string="Longest Silence",
@@ -185,14 +220,23 @@ class PbxBackend(models.Model):
     )
 
     # What comes of it
+    callback_mode = fields.Selection(
+        selection=[
+            ("auto", "If outbound calls can be seen"),
+            ("yes", "Always"),
+            ("no", "Never"),
+        ],
+        string="Callbacks",
+        required=True,
+        default="auto",
+        help="The queue log alone shows no outbound calls: a callback could never be "
+        "seen done, so none are made unless you say so.",
+    )
     create_callbacks = fields.Boolean(
         string="Make Callbacks",
         compute="_compute_create_callbacks",
+        inverse="_inverse_create_callbacks",
         store=True,
-        readonly=False,
-        precompute=True,
-        help="The queue log alone shows no outbound calls: a callback could never be "
-        "seen done, so none are made unless you say so.",
     )
     sees_outbound = fields.Boolean(compute="_compute_sees_outbound")
 
@@ -219,14 +263,17 @@ class PbxBackend(models.Model):
         help="No success for three pulls (at least ten minutes), or the last failed: "
         "figures end at the last success.",
     )
+    # Each asked for on its own: most are cheap, the exact count of millions is not.
     newest_record_at = fields.Datetime(
-        string="Newest Record", compute="_compute_record_counts"
+        string="Newest Record", compute="_compute_newest_record_at"
     )
-    record_count = fields.Integer(string="Records", compute="_compute_record_counts")
-    rejected_count = fields.Integer(string="Rejected", compute="_compute_record_counts")
-    call_count = fields.Integer(string="Calls", compute="_compute_call_counts")
+    record_count = fields.Integer(string="Records", compute="_compute_record_count")
+    rejected_count = fields.Integer(
+        string="Rejected", compute="_compute_rejected_count"
+    )
+    call_count = fields.Integer(string="Calls", compute="_compute_call_count")
     open_call_count = fields.Integer(
-        string="Calls in Progress", compute="_compute_call_counts"
+        string="Calls in Progress", compute="_compute_open_call_count"
     )
     recent_pull_count = fields.Integer(
         string="Pulls in 60 Minutes", compute="_compute_recent_pulls"
@@ -270,6 +317,9 @@ class PbxBackend(models.Model):
         kinds = dict(self._fields["provider"]._description_selection(self.env))
         modes = dict(self._fields["db_sslmode"]._description_selection(self.env))
         for backend in self:
+            if not backend._uses_database():
+                backend.connection_summary = kinds.get(backend.provider)
+                continue
             place = "/".join(filter(None, [backend.db_host, backend.db_name]))
             backend.connection_summary = " · ".join(
                 filter(
@@ -301,15 +351,35 @@ class PbxBackend(models.Model):
                     "choose a mode that checks its certificate where you can."
                 )
 
-    @api.depends("cdr_table", "cel_table")
+    @api.depends("provider")
+    def _compute_settle_seconds(self):
+        for backend in self:
+            backend.settle_seconds = 0 if backend.provider == "push" else 60
+
+    @api.depends("provider", "cdr_table", "cel_table", "capabilities")
     def _compute_sees_outbound(self):
         for backend in self:
-            backend.sees_outbound = bool(backend.cdr_table or backend.cel_table)
+            if backend.capabilities and "outbound" in backend.capabilities:
+                # What the last reading found, whatever tables are named.
+                answers = backend.capabilities["outbound"].values()
+                backend.sees_outbound = any(answer != "no" for answer in answers)
+            else:
+                backend.sees_outbound = bool(
+                    backend.provider == "push" or backend.cdr_table or backend.cel_table
+                )
 
-    @api.depends("sees_outbound")
+    @api.depends("callback_mode", "sees_outbound")
     def _compute_create_callbacks(self):
         for backend in self:
-            backend.create_callbacks = backend.sees_outbound
+            backend.create_callbacks = backend.callback_mode == "yes" or (
+                backend.callback_mode == "auto" and backend.sees_outbound
+            )
+
+    def _inverse_create_callbacks(self):
+        for backend in self:
+            wanted = backend.create_callbacks
+            if wanted != (backend.callback_mode != "no" and backend.sees_outbound):
+                backend.callback_mode = "yes" if wanted else "no"
 
     @api.depends(
         "last_success_at", "error_date", "interval_minutes", "active", "last_pull_at"
@@ -325,44 +395,53 @@ class PbxBackend(models.Model):
                 bool(backend.error_date) or not success or success < now - allowed
             )
 
-    def _compute_record_counts(self):
-        counts = {}
+    def _count_by_backend(self, model, domain=()):
+        """How many rows of ``model`` each of these phone systems has."""
         groups = (
-            self.env["pbx.record"]
+            self.env[model]
             .sudo()
             ._read_group(
-                [("backend_id", "in", self.ids)],
-                ["backend_id", "state"],
-                ["__count", "occurred_at:max"],
+                [("backend_id", "in", self.ids), *domain], ["backend_id"], ["__count"]
             )
         )
-        for backend, state, count, newest in groups:
-            counts.setdefault(backend.id, []).append((state, count, newest))
-        for backend in self:
-            rows = counts.get(backend.id, [])
-            backend.record_count = sum(count for _state, count, _newest in rows)
-            backend.rejected_count = sum(
-                count for state, count, _newest in rows if state == "rejected"
-            )
-            newest = [newest for _state, _count, newest in rows if newest]
-            backend.newest_record_at = max(newest, default=False)
+        return {backend.id: count for backend, count in groups}
 
-    def _compute_call_counts(self):
-        counts = {}
-        groups = (
-            self.env["pbx.call"]
-            .sudo()
-            ._read_group(
-                [("backend_id", "in", self.ids)], ["backend_id", "is_open"], ["__count"]
+    def _compute_newest_record_at(self):
+        self.env["pbx.record"].flush_model(["backend_id", "occurred_at"])
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT b.id, (SELECT max(r.occurred_at) FROM pbx_record r
+                               WHERE r.backend_id = b.id)
+                  FROM unnest(%s) AS b(id)
+                """,
+                self.ids,
             )
         )
-        for backend, is_open, count in groups:
-            counts[backend.id, is_open] = count
+        newest = dict(rows)
         for backend in self:
-            backend.open_call_count = counts.get((backend.id, True), 0)
-            backend.call_count = backend.open_call_count + counts.get(
-                (backend.id, False), 0
-            )
+            backend.newest_record_at = newest.get(backend.id) or False
+
+    def _compute_record_count(self):
+        counts = self._count_by_backend("pbx.record")
+        for backend in self:
+            backend.record_count = counts.get(backend.id, 0)
+
+    def _compute_rejected_count(self):
+        domain = [("state", "=", "rejected")]
+        counts = self._count_by_backend("pbx.record", domain)
+        for backend in self:
+            backend.rejected_count = counts.get(backend.id, 0)
+
+    def _compute_call_count(self):
+        counts = self._count_by_backend("pbx.call")
+        for backend in self:
+            backend.call_count = counts.get(backend.id, 0)
+
+    def _compute_open_call_count(self):
+        counts = self._count_by_backend("pbx.call", [("is_open", "=", True)])
+        for backend in self:
+            backend.open_call_count = counts.get(backend.id, 0)
 
     def _compute_recent_pulls(self):
         since = fields.Datetime.now() - timedelta(minutes=60)
@@ -499,6 +578,31 @@ class PbxBackend(models.Model):
                         )
                     ) from error
 
+    @api.constrains(*LIMITS)
+    def _check_limits(self):
+        check_limits(self, LIMITS)
+
+    @api.constrains("company_id")
+    def _check_company_stays(self):
+        """What came of a phone system belongs to its company for ever."""
+        for model in ("pbx.record", "pbx.call"):
+            strays = self.env[model].sudo().search(
+                Domain.OR(
+                    Domain("backend_id", "=", backend.id)
+                    & Domain("company_id", "!=", backend.company_id.id)
+                    for backend in self
+                ),
+                limit=1,
+            )
+            if strays:
+                raise ValidationError(
+                    self.env._(
+                        "“%(name)s” has records or calls of another company: add a "
+                        "phone system there instead of moving this one.",
+                        name=strays.backend_id.name,
+                    )
+                )
+
     @api.constrains("tz")
     def _check_tz(self):
         for backend in self:
@@ -530,6 +634,32 @@ class PbxBackend(models.Model):
             if backend.area_code and not re.fullmatch(r"\d{1,6}", backend.area_code):
                 raise ValidationError(self.env._("An area code is some digits."))
 
+    def write(self, vals):
+        if CONNECTION_FIELDS & vals.keys() and "next_pull_at" not in vals:
+            # Somebody mended something: see at once whether it helped.
+            vals = dict(vals, next_pull_at=False)
+        return super().write(vals)
+
+    # ------------------------------------------------------------------
+    # Numbers
+    # ------------------------------------------------------------------
+
+    def _number_plan(self):
+        """How this phone system writes numbers."""
+        self.ensure_one()
+        country = self.country_id or self.company_id.country_id
+        return NumberPlan(
+            country=country.code or "",
+            other_countries=self.other_country_ids.mapped("code"),
+            dial_prefixes=[
+                prefix.strip()
+                for prefix in (self.dial_prefixes or "").split(",")
+                if prefix.strip()
+            ],
+            e164_without_plus=self.e164_without_plus,
+            area_code=self.area_code or "",
+        )
+
     # ------------------------------------------------------------------
     # Provider
     # ------------------------------------------------------------------
@@ -549,6 +679,10 @@ class PbxBackend(models.Model):
             from ..providers.asterisk_pg import AsteriskPgProvider
 
             return AsteriskPgProvider
+        if self.provider == "push":
+            from ..providers.push import PushProvider
+
+            return PushProvider
         raise UserError(
             self.env._("There is no reader for phone systems of this kind.")
         )

@@ -2,14 +2,19 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl)
 
 from odoo import api, fields, models
-from odoo.exceptions import UserError
+from odoo.exceptions import AccessError, UserError
 from odoo.fields import Domain
-from odoo.tools import format_datetime
+from odoo.tools import SQL, format_datetime
 
+from ..telephony.outcome import ABANDONED, MISSED
+from ..telephony.resolution import DISMISSED, NOT_FIXED, OWED, PENDING, UNFIXED
 from .call_story import CallStory
 from .expiring_selection import ExpiringSelection
 from .helpers import (
+    DISMISS_REASONS,
     boolean_domain,
+    check_dismissal,
+    dismiss_action,
     lead_action,
     minutes_left,
     partner_action,
@@ -30,7 +35,9 @@ REASONS = [
     ("menu_hangup", "Hung up in the menu"),
     ("unknown", "Unknown"),
 ]
-NOT_FIXED = ("pending", "unfixed", "late")
+
+# Up to so many calls a user's own are looked up one by one.
+FEW_CALLS = 2000
 
 
 class PbxCall(models.Model):
@@ -208,7 +215,7 @@ class PbxCall(models.Model):
             ("dismissed", "Dismissed"),
             ("ignored", "Ignored"),
         ],
-        expires=("pending", "unfixed"),
+        expires=(PENDING, UNFIXED),
         deadline="deadline_at",
         group_expand="_group_expand_resolution",
         help="Pending: in the window, not reached yet. Unfixed: window over, not "
@@ -219,6 +226,13 @@ class PbxCall(models.Model):
         compute="_compute_is_not_fixed",
         search="_search_is_not_fixed",
         help="Pending, unfixed or late: the client did not get through in time.",
+    )
+    is_mine = fields.Boolean(
+        string="Mine or of My Groups",
+        compute="_compute_is_mine",
+        search="_search_is_mine",
+        help="The user took, made or was rung by the call, is a member or supervisor "
+        "of its queue group, or responsible for its callback.",
     )
     is_external = fields.Boolean(
         string="Call with a Client",
@@ -244,6 +258,12 @@ class PbxCall(models.Model):
         help="The contact was through a number several contacts share.",
     )
     fixed_at = fields.Datetime(string="Reached")
+    dismiss_reason = fields.Selection(selection=DISMISS_REASONS)
+    dismiss_note = fields.Char()
+    dismissed_by_id = fields.Many2one(
+        "res.users", string="Dismissed by", ondelete="set null"
+    )
+    dismissed_at = fields.Datetime(string="Dismissed")
     callback_id = fields.Many2one(
         "pbx.callback", string="Callback", ondelete="set null", index="btree_not_null"
     )
@@ -255,7 +275,13 @@ class PbxCall(models.Model):
         help="The callback this outbound call was made for.",
     )
     leg_ids = fields.One2many("pbx.call.leg", "call_id", string="Steps")
-    record_ids = fields.One2many("pbx.record", "call_id", string="Records")
+    record_ids = fields.One2many(
+        "pbx.record",
+        "call_id",
+        string="Records",
+        # those who may read records: else nobody below them could read() a call
+        groups="missed_call_crm.group_manager,base.group_system",
+    )
     fixed_call_ids = fields.One2many(
         "pbx.call", "fix_call_id", string="Misses It Fixed"
     )
@@ -318,12 +344,14 @@ class PbxCall(models.Model):
         "(company_id, started_at) WHERE resolution IN ('pending', 'unfixed', 'late')"
     )
     _debt_idx = models.Index(
-        "(company_id) WHERE resolution IN ('pending', 'unfixed')"
+        "(company_id, client_key) WHERE resolution IN ('pending', 'unfixed')"
         " AND callback_id IS NULL AND client_key IS NOT NULL"
         " AND from_history IS NOT TRUE"
     )
     _queue_started_idx = models.Index("(queue_id, started_at)")
     _user_started_idx = models.Index("(user_id, started_at)")
+    _backend_started_idx = models.Index("(backend_id, started_at)")
+    _company_ended_idx = models.Index("(company_id, ended_at)")
 
     # ------------------------------------------------------------------
     # Time-aware resolution
@@ -350,7 +378,66 @@ class PbxCall(models.Model):
     def _search_is_not_fixed(self, operator, value):
         if operator != "in":
             return NotImplemented
-        return boolean_domain(value, Domain("resolution", "in", NOT_FIXED))
+        return boolean_domain(value, Domain("resolution", "in", sorted(NOT_FIXED)))
+
+    @api.depends(
+        "user_id",
+        "queue_id.member_ids",
+        "queue_id.supervisor_ids",
+        "leg_ids.user_id",
+        "callback_id.user_id",
+        "attempt_callback_id.user_id",
+    )
+    @api.depends_context("uid")
+    def _compute_is_mine(self):
+        domain = Domain("id", "in", self.ids) & Domain("is_mine", "=", True)
+        # asked by the very rule that says what may be seen
+        mine = self.browse(self.sudo().search(domain).ids)
+        for call in self:
+            call.is_mine = call._origin in mine
+
+    def _search_is_mine(self, operator, value):
+        if operator != "in":
+            return NotImplemented
+        # Who has few calls has them looked up by the indexes: the OR below is asked
+        # of each call of the company in turn, which is quick only if many match.
+        found = self.env.execute_query(
+            SQL("%s LIMIT %s", SQL(" UNION ALL ").join(self._mine_sql()), FEW_CALLS + 1)
+        )
+        if len(found) <= FEW_CALLS:
+            domain = Domain("id", "in", list({call_id for (call_id,) in found}))
+        else:
+            uid = self.env.uid
+            domain = (
+                Domain("user_id", "=", uid)
+                | Domain("queue_id.member_ids", "in", [uid])
+                | Domain("queue_id.supervisor_ids", "in", [uid])
+                | Domain("leg_ids.user_id", "=", uid)
+                | Domain("callback_id.user_id", "=", uid)
+                | Domain("attempt_callback_id.user_id", "=", uid)
+            )
+        return boolean_domain(value, domain)
+
+    def _mine_sql(self):
+        """Queries for the ids of the user's calls, one for each reason."""
+        uid = self.env.uid
+        calls = self.sudo().with_context(active_test=False)
+        groups = Domain("member_ids", "in", [uid]) | Domain(
+            "supervisor_ids", "in", [uid]
+        )
+        # few, and as values they can be looked up in the index
+        queues = calls.env["pbx.queue"].search(groups).ids
+        callbacks = calls.env["pbx.callback"]._search([("user_id", "=", uid)])
+        for name, owners in (
+            ("user_id", [uid]),
+            ("queue_id", queues),
+            ("callback_id", callbacks),
+            ("attempt_callback_id", callbacks),
+        ):
+            yield calls._search(Domain(name, "in", owners)).select()
+        steps = calls.env["pbx.call.leg"]
+        rung = steps._search([("user_id", "=", uid)])
+        yield rung.select(steps._field_to_sql(rung.table, "call_id", rung))
 
     @api.depends("direction")
     def _compute_is_external(self):
@@ -377,7 +464,7 @@ class PbxCall(models.Model):
         """Inbound calls of clients who did not get to talk, short ones left out."""
         return (
             Domain("direction", "=", "inbound")
-            & Domain("outcome", "in", ("missed", "abandoned"))
+            & Domain("outcome", "in", (MISSED, ABANDONED))
             & Domain("is_open", "=", False)
             & Domain("is_short", "=", False)
         )
@@ -409,6 +496,7 @@ class PbxCall(models.Model):
 
     @api.depends("direction", "outcome", "not_reached", "contact_at", "is_open")
     def _compute_attempt(self):
+        # stands in SQL, too: intake.callback_facts (a test compares the two)
         for call in self:
             call.attempt = (
                 call.direction == "outbound"
@@ -422,7 +510,7 @@ class PbxCall(models.Model):
         for call in self:
             call.time_left = minutes_left(
                 call.deadline_at,
-                now if call.resolution in ("pending", "unfixed") else call.fixed_at,
+                now if call.resolution in OWED else call.fixed_at,
             )
 
     @api.depends(
@@ -620,9 +708,93 @@ class PbxCall(models.Model):
         self.ensure_one()
         return lead_action(self)
 
-    def action_dismiss(self):
-        """Choose why these clients need not be called back."""
-        return self.callback_id.action_open_dismiss()
+    def _check_may_decide(self):
+        """Whoever may see a call as an operator may decide about it."""
+        self.check_access("read")
+        if not (
+            self.env.su or self.env.user.has_group("missed_call_crm.group_operator")
+        ):
+            raise AccessError(self.env._("Only operators may dismiss misses."))
+
+    def action_open_dismiss(self):
+        """Ask for the reason of a dismissal."""
+        owed = self.filtered(lambda call: call.resolution in OWED)
+        if not owed:
+            raise UserError(self.env._("None of these calls is owed a callback."))
+        # the debt is the client's: his callback stands for all of his misses
+        callbacks_sudo = owed.sudo().callback_id.filtered("is_open")
+        rest = owed.filtered(lambda call: call.sudo().callback_id not in callbacks_sudo)
+        return dismiss_action(self.env, callbacks_sudo.ids, rest.ids)
+
+    def action_dismiss(self, reason=None, note=None):
+        """Dismiss misses: nobody needs to call back.
+
+        With an open callback the whole callback is dismissed, with all misses of the
+        client. Without a reason the reason is asked for.
+
+        :param str reason: as of :meth:`pbx.callback.action_dismiss`
+        :param str note: free text, needed for ``other``
+        :raise UserError: unknown reason, ``other`` without note, nothing owed
+        """
+        if not reason:
+            return self.action_open_dismiss()
+        self._check_may_decide()
+        note = check_dismissal(self.env, reason, note)
+        if self.filtered(lambda call: call.resolution not in OWED):
+            raise UserError(self.env._("Only misses that are owed can be dismissed."))
+        # Operators write neither calls nor callbacks; dismissing is a decision they
+        # may make, kept with their name.
+        calls_sudo = self.sudo()
+        callbacks_sudo = calls_sudo.callback_id.filtered("is_open")
+        callbacks_sudo._dismiss(reason, note)
+        rest = calls_sudo.filtered(lambda call: call.resolution in OWED)
+        rest._dismiss(reason, note)
+        return True
+
+    def _dismiss(self, reason, note):
+        """Store the decision of the present user."""
+        self.write(
+            {
+                "resolution": DISMISSED,
+                "dismiss_reason": reason,
+                "dismiss_note": note,
+                "dismissed_by_id": self.env.uid,
+                "dismissed_at": fields.Datetime.now(),
+            }
+        )
+
+    def action_reopen(self):
+        """Owe dismissed misses again, with the callback they were dismissed with.
+
+        :raise UserError: not dismissed
+        """
+        self._check_may_decide()
+        if self.filtered(lambda call: call.resolution != DISMISSED):
+            raise UserError(self.env._("Only dismissed misses can be opened again."))
+        calls_sudo = self.sudo()
+        callbacks = calls_sudo.callback_id.filtered(
+            lambda callback: callback.state == DISMISSED
+        )
+        if callbacks:
+            callbacks.action_reopen()
+        rest = calls_sudo.filtered(lambda call: call.resolution == DISMISSED)
+        if rest:
+            rest._undismiss()
+            rest._resolve_clients()
+        return True
+
+    def _undismiss(self):
+        """Forget the dismissal; the caller resolves the clients again."""
+        # stored as pending: time decides whether that reads as unfixed
+        self.write(
+            {
+                "resolution": PENDING,
+                "dismiss_reason": False,
+                "dismiss_note": False,
+                "dismissed_by_id": False,
+                "dismissed_at": False,
+            }
+        )
 
     def action_view_client_calls(self):
         self.ensure_one()

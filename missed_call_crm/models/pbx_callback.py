@@ -7,9 +7,13 @@ from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 from odoo.fields import Domain
 
+from ..telephony.resolution import DISMISSED, OWED
 from .expiring_selection import ExpiringSelection
 from .helpers import (
+    DISMISS_REASONS,
     boolean_domain,
+    check_dismissal,
+    dismiss_action,
     lead_action,
     minutes_left,
     partner_action,
@@ -18,13 +22,6 @@ from .helpers import (
 from .optional_integer import OptionalInteger
 
 OPEN = ("todo", "overdue")
-DISMISS_REASONS = [
-    ("spam", "Spam"),
-    ("wrong_number", "Wrong number"),
-    ("handled_otherwise", "Handled otherwise"),
-    ("duplicate", "Duplicate"),
-    ("other", "Other"),
-]
 # What people may change by themselves; the rest is proved by records or goes through
 # a method.
 EDITABLE = {"user_id", "partner_id", "lead_id"}
@@ -363,19 +360,10 @@ class PbxCallback(models.Model):
         open_callbacks = self.filtered("is_open")
         if not open_callbacks:
             raise UserError(self.env._("There is no open callback to dismiss."))
-        return {
-            "type": "ir.actions.act_window",
-            "name": self.env._("Dismiss"),
-            "res_model": "pbx.callback.dismiss",
-            "view_mode": "form",
-            # also called from the browser, where nobody fills this in
-            "views": [(False, "form")],
-            "target": "new",
-            "context": {"default_callback_ids": open_callbacks.ids},
-        }
+        return dismiss_action(self.env, open_callbacks.ids)
 
     def action_dismiss(self, reason=None, note=None):
-        """Close callbacks without a call; their misses count as dismissed.
+        """Close callbacks without a call; all the client's misses count as dismissed.
 
         :param str reason: ``spam``, ``wrong_number``, ``handled_otherwise``,
             ``duplicate`` or ``other``
@@ -383,22 +371,18 @@ class PbxCallback(models.Model):
         :raise UserError: unknown reason, ``other`` without note, not open
         """
         self._check_may_decide()
-        labels = dict(self._fields["dismiss_reason"]._description_selection(self.env))
-        if reason not in labels:
-            raise UserError(
-                self.env._(
-                    "Give one of these reasons: %(reasons)s.",
-                    reasons=", ".join(dict(DISMISS_REASONS)),
-                )
-            )
-        note = (note or "").strip()
-        if reason == "other" and not note:
-            raise UserError(self.env._("Say in a note why nobody needs to call."))
+        note = check_dismissal(self.env, reason, note)
         if self.filtered(lambda callback: not callback.is_open):
             raise UserError(self.env._("Only open callbacks can be dismissed."))
         # Operators write neither calls nor callbacks; dismissing is a decision they
         # may make, logged with their name.
-        callbacks_sudo = self.sudo().with_context(pbx_engine=True)
+        self.sudo()._dismiss(reason, note)
+        return True
+
+    def _dismiss(self, reason, note):
+        """Store the decision of the present user, on the misses as well."""
+        labels = dict(self._fields["dismiss_reason"]._description_selection(self.env))
+        callbacks_sudo = self.with_context(pbx_engine=True)
         callbacks_sudo.write(
             {
                 "state": "dismissed",
@@ -412,15 +396,37 @@ class PbxCallback(models.Model):
         )
         # the client may have a new open callback from here on
         callbacks_sudo.flush_recordset(["state"])
-        callbacks_sudo.missed_call_ids.filtered("is_not_fixed").write(
-            {"resolution": "dismissed"}
-        )
+        misses = callbacks_sudo.missed_call_ids.filtered("is_not_fixed")
+        for callback in callbacks_sudo:
+            misses |= misses.search(
+                callback._client_calls() & Domain("resolution", "in", sorted(OWED))
+            ).filtered(lambda call: not call.callback_id.is_open)
+        misses._dismiss(reason, note)
         callbacks_sudo._callback_activities().unlink()
         for callback in callbacks_sudo:
             callback._log_line(
                 self.env._("Dismissed: %(reason)s", reason=labels[reason]), note
             )
-        return True
+
+    def _client_calls(self):
+        """Calls with the client's numbers, in the callback's company."""
+        self.ensure_one()
+        keys = {self.client_number, *self.missed_call_ids.mapped("client_key")}
+        return Domain("company_id", "=", self.company_id.id) & Domain(
+            "client_key", "in", sorted(key for key in keys if key)
+        )
+
+    def _dismissed_calls(self):
+        """What these callbacks' dismissals dismissed: theirs, and those beside them."""
+        calls = self.missed_call_ids.filtered(lambda c: c.resolution == DISMISSED)
+        for callback in self.filtered("dismissed_at"):
+            calls |= calls.search(
+                callback._client_calls()
+                & Domain("resolution", "=", DISMISSED)
+                & Domain("dismissed_at", "=", callback.dismissed_at)
+                & Domain("dismissed_by_id", "=", callback.dismissed_by.id)
+            )
+        return calls
 
     def action_reopen(self):
         """Open dismissed callbacks again, or those whose contact was "not reached".
@@ -465,10 +471,7 @@ class PbxCallback(models.Model):
                     )
                 )
         callbacks_sudo = self.sudo().with_context(pbx_engine=True)
-        # stored as pending: time decides whether that reads as unfixed
-        callbacks_sudo.missed_call_ids.filtered(
-            lambda call: call.resolution == "dismissed"
-        ).write({"resolution": "pending"})
+        callbacks_sudo._dismissed_calls()._undismiss()
         callbacks_sudo.write(
             {
                 "state": "todo",

@@ -53,21 +53,30 @@ class PbxPartnerNumber(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         lines = super().create(vals_list)
+        lines._check_partner_access()
         lines._resolve_again(lines._client_keys())
         return lines
 
     def write(self, vals):
+        self._check_partner_access()
         before = self._client_keys()
         result = super().write(vals)
+        if "partner_id" in vals:
+            self._check_partner_access()
         if before != (after := self._client_keys()):
             self._resolve_again(before | after)
         return result
 
     def unlink(self):
+        self._check_partner_access()
         keys = self._client_keys()
         result = super().unlink()
         self._resolve_again(keys)
         return result
+
+    def _check_partner_access(self):
+        """A number is part of its contact: who may not write that, not this either."""
+        self.partner_id.check_access("write")
 
     def _client_keys(self):
         """Every number of the contacts whose set of numbers is about to change."""

@@ -28,6 +28,7 @@ class PbxPullLog(models.Model):
             ("first", "First pull"),
             ("backfill", "Back-fill"),
             ("rebuild", "Rebuild"),
+            ("push", "Pushed"),
         ],
         required=True,
         default="scheduled",

@@ -4,7 +4,11 @@
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
+from .helpers import check_limits
+
 COMPANY_DEFAULT = -1
+# As those of the company.
+LIMITS = {"fix_window_hours": 8784, "short_seconds": 3600, "sla_seconds": 86_400}
 
 
 class PbxQueue(models.Model):
@@ -122,6 +126,7 @@ class PbxQueue(models.Model):
 
     @api.constrains("fix_window_hours", "short_seconds", "sla_seconds", "sla_target")
     def _check_values(self):
+        check_limits(self, LIMITS)
         for queue in self:
             if queue.fix_window_hours < 0 or queue.sla_seconds < 0:
                 raise ValidationError(

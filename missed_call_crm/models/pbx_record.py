@@ -1,8 +1,16 @@
 # Copyright Missed Call CRM contributors
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl)
 
-from odoo import fields, models
+from datetime import timedelta
+
+from odoo import api, fields, models
 from odoo.exceptions import AccessError
+from odoo.tools import SQL
+
+# Records deleted in one go; the vacuum comes back for more.
+GC_BATCH = 20_000
+# Pulls read so many hours again: what is deleted earlier would only come back.
+REREAD_HOURS = 96
 
 
 class PbxRecord(models.Model):
@@ -58,6 +66,7 @@ class PbxRecord(models.Model):
         "(backend_id, key)", "This record was already received."
     )
     _backend_occurred_idx = models.Index("(backend_id, occurred_at)")
+    _loose_idx = models.Index("(backend_id, occurred_at) WHERE call_key IS NULL")
     _rejected_idx = models.Index("(backend_id) WHERE state = 'rejected'")
     _new_idx = models.Index("(backend_id) WHERE state = 'new'")
 
@@ -111,3 +120,50 @@ class PbxRecord(models.Model):
                 "next": {"type": "ir.actions.client", "tag": "soft_reload"},
             },
         }
+
+    @api.autovacuum
+    def _gc_old_records(self):
+        """Delete records older than their company keeps them; calls stay.
+
+        Old is what happened, or if that is not known was received, more than
+        ``pbx_record_days`` ago. The records of a call go together, once it ended so
+        long ago: a call is never built again from a part of them.
+        """
+        env = self.sudo().env
+        env.flush_all()
+        done, limit = 0, GC_BATCH
+        for backend in env["pbx.backend"].with_context(active_test=False).search([]):
+            days = backend.company_id.pbx_record_days
+            if not days or done >= limit:
+                continue
+            hours = max(days * 24, backend.overlap_hours + 24, REREAD_HOURS)
+            before = fields.Datetime.now() - timedelta(hours=hours)
+            for moment in (
+                SQL("r.occurred_at < %s", before),
+                SQL("r.occurred_at IS NULL AND r.received_at < %s", before),
+            ):
+                env.cr.execute(self._gc_sql(backend, moment, before, limit - done))
+                done += env.cr.rowcount
+        self.invalidate_model()
+        # how many are left is not worth a count
+        return done, done >= limit
+
+    @api.model
+    def _gc_sql(self, backend, moment, before, limit):
+        return SQL(
+            """
+            DELETE FROM pbx_record WHERE id IN (
+                SELECT r.id FROM pbx_record r
+                 WHERE r.backend_id = %s AND %s
+                   AND NOT EXISTS (
+                       SELECT FROM pbx_call c
+                        WHERE c.id = r.call_id
+                          AND (c.is_open OR COALESCE(c.ended_at, c.started_at) >= %s))
+                 LIMIT %s
+                   FOR UPDATE SKIP LOCKED)
+            """,
+            backend.id,
+            moment,
+            before,
+            limit,
+        )

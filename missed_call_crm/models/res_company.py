@@ -4,6 +4,17 @@
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
+from .helpers import check_limits
+
+# More is a slip of the pen, and would upset the reckoning of dates.
+LIMITS = {
+    "pbx_fix_window_hours": 8784,
+    "pbx_short_seconds": 3600,
+    "pbx_sla_seconds": 86_400,
+    "pbx_proof_hours": 8784,
+    "pbx_record_days": 36_500,
+}
+
 
 class ResCompany(models.Model):
     """Defaults for calls, used where the queue group says nothing else."""
@@ -89,7 +100,8 @@ class ResCompany(models.Model):
         string="Keep Raw Records",
         default=400,
         help="Days after which the records of the phone system are deleted. "
-        "Calls and their figures stay. 0 keeps them for ever.",
+        "Calls and their figures stay. 0 keeps them for ever. What pulls still read "
+        "again, the last days, stays in any case.",
     )
     pbx_history_callbacks = fields.Boolean(
         string="Callbacks for Recent History",
@@ -107,6 +119,7 @@ class ResCompany(models.Model):
         "pbx_record_days",
     )
     def _check_pbx_values(self):
+        check_limits(self, LIMITS)
         for company in self:
             if company.pbx_fix_window_hours <= 0:
                 raise ValidationError(

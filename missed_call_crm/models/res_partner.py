@@ -152,6 +152,12 @@ class ResPartner(models.Model):
         for company in companies:
             resolve.recompute(calls.env, company, keys)
         self.env.invalidate_all()
+        # callbacks follow: some are proved now, or of one client with others
+        cron = self.env.ref(
+            "missed_call_crm.ir_cron_follow_up", raise_if_not_found=False
+        )
+        if cron:
+            cron.sudo()._trigger()
 
     # ------------------------------------------------------------------
     # Actions

@@ -13,16 +13,21 @@ _VERSION = 1
 
 
 class Position:
-    """How far the batches given so far have come; makes the cursors."""
+    """How far the batches given so far have come; makes the cursors.
 
-    def __init__(self, cursor, since, until, cap, tables):
+    :param tables: kind → label of the tables that are there.
+    :param wanted: kinds that are to be read; one that was read before, is still
+        wanted and not there is an error, one no longer wanted is forgotten.
+    """
+
+    def __init__(self, cursor, since, until, cap, tables, wanted):
         cursor = cursor or {}
         if cursor and cursor.get("version") != _VERSION:
             raise BadSettings(
                 _lt("The stored position is not one of this provider; start anew.")
             )
         self._known_tables = cursor.get("tables") or {}
-        gone = [k for k in self._known_tables if k not in tables]
+        gone = [k for k in self._known_tables if k in wanted and k not in tables]
         if gone:
             # Going on would move the position past rows that are not there to see.
             raise SchemaProblem(

@@ -258,6 +258,7 @@ class AsteriskSource(Source):
             until,
             min(self.now(), self.server_now()) - SAFETY,
             {kind: table.label for kind, (table, _) in self.tables().items()},
+            {kind for kind in KINDS if self.settings.table(kind)},
         )
         for kind, known in position.changed_tables():
             self._note(

@@ -118,14 +118,6 @@ def raw_text(pushed: Any) -> str:
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
-def call_key_of(pushed: Any) -> str | None:
-    """The call a pushed value is about, if it names one at all."""
-    try:
-        return _call_key(Values(pushed)) if isinstance(pushed, Mapping) else None
-    except NotAccepted:
-        return None
-
-
 def canonical(value: Any) -> str:
     """JSON with sorted keys; what is no JSON by its name."""
     return json.dumps(
@@ -164,13 +156,9 @@ def _read_legs(values, legs, started_at):
     if legs is None:
         return None
     if not isinstance(legs, (list, tuple)):
-        raise NotAccepted(
-            _lt("legs must be a list, not %(value)s."), value=shown(legs)
-        )
+        raise NotAccepted(_lt("legs must be a list, not %(value)s."), value=shown(legs))
     if len(legs) > MAX_LEGS:
-        raise NotAccepted(
-            _lt("legs must be at most %(limit)s steps."), limit=MAX_LEGS
-        )
+        raise NotAccepted(_lt("legs must be at most %(limit)s steps."), limit=MAX_LEGS)
     return [_read_leg(leg, f"legs[{i}]", started_at) for i, leg in enumerate(legs)]
 
 
@@ -427,4 +415,8 @@ class PushProvider(Provider):
         return not re.fullmatch(r"[+0-9() \-]{7,}", number)
 
     def reread(self, kind, payload):
+        if set(payload) <= {"raw"}:
+            raise NotAccepted(
+                _lt("It could not be kept as it came: let the sender push it again.")
+            )
         return read(payload)

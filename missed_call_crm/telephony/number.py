@@ -233,6 +233,28 @@ class NumberPlan:
             return self._cached("")
         return self._cached(raw if isinstance(raw, str) else str(raw))
 
+    def beginnings(self, text: str) -> tuple[str, ...]:
+        """What keys of numbers begin with whose written form begins with ``text``.
+
+        ``8 800`` is the beginning of ``8800…`` and, in Russia, of ``+7800…``. A trunk
+        prefix on its own says nothing and is left as it came.
+        """
+        digits = _only_digits(text)
+        if not digits:
+            return ()
+        if text.lstrip().startswith("+"):
+            return (f"+{digits}",)
+        found = [digits]
+        if len(digits) > 2 and digits.startswith("00"):
+            found.insert(0, f"+{digits[2:]}")
+        if self.country:
+            metadata = phonenumbers.PhoneMetadata.metadata_for_region(self.country)
+            trunk = metadata.national_prefix or ""
+            if trunk and digits.startswith(trunk) and len(digits) > len(trunk):
+                rest = digits.removeprefix(trunk)
+                found.insert(0, f"+{self._calling_codes[0]}{rest}")
+        return tuple(found)
+
     def _normalise(self, raw: str) -> Number:
         shape = _shape_of(raw)
         digits = shape.digits

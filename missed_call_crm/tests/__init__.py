@@ -6,3 +6,6 @@ from . import test_pull
 from . import test_access
 from . import test_models
 from . import test_views
+from . import test_push
+from . import test_number_rule
+from . import test_record_days

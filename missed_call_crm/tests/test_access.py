@@ -2,12 +2,14 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl)
 
 from datetime import timedelta
+from unittest.mock import patch
 
 from odoo.exceptions import AccessError
 from odoo.fields import Command
 from odoo.tests import freeze_time, tagged
 from odoo.tools import file_open, mute_logger
 
+from ..models import pbx_call
 from ..models.pbx_backend import PASSWORD_MASK
 from .callback_common import NOW
 from .common import RoleCase
@@ -146,6 +148,117 @@ class TestRoles(RoleCase):
             self.assertEqual(self.sees(user, callback), seen, user.login)
         with self.assertRaises(AccessError):
             self.env["pbx.callback"].with_user(self.stranger).search([])
+
+    def test_supervisors_of_a_group_see_what_is_of_it(self):
+        self.queue.supervisor_ids = self.ivan  # an operator by his rights
+        callback = self.make_callback()
+        call = callback.missed_call_ids
+        self.ring(call, self.olga)
+        for record in (callback, call, call.leg_ids):
+            with self.subTest(model=record._name):
+                self.assertTrue(self.sees(self.ivan, record))
+        self.queue.supervisor_ids = self.boss
+        for record in (callback, call, call.leg_ids):
+            with self.subTest(model=record._name):
+                self.assertFalse(self.sees(self.ivan, record))
+
+    def test_mine_is_the_same_for_many_calls(self):
+        with patch.object(pbx_call, "FEW_CALLS", 0):
+            self.test_who_sees_a_call()
+
+    def test_mine_is_known_of_each_call(self):
+        foreign = self.talk(NOW, "+79120000005", user_id=self.boss.id)
+        rung = self.miss(NOW, "+79120000006", queue_id=False)
+        self.ring(rung, self.ivan)
+        attempt = self.attempt(NOW, "+79120000007", user_id=False)
+        attempt.attempt_callback_id = self.make_callback(user_id=self.ivan.id)
+        calls = (foreign | rung | attempt).with_user(self.ivan)
+        self.assertEqual(calls.sudo().filtered("is_mine"), calls[1:].sudo())
+        domain = [("id", "in", calls.ids)]
+        self.assertEqual(calls.search(domain), calls[1:].search(domain))
+        self.assertEqual(len(calls.search(domain)), 2)
+        not_mine = calls.sudo().search([*domain, ("is_mine", "=", False)])
+        self.assertEqual(not_mine.ids, foreign.ids)
+        foreign.user_id = self.ivan
+        self.assertEqual(len(calls.search(domain)), 3)
+
+    def test_everything_that_may_be_read_can_be_read_whole(self):
+        callback = self.make_callback()
+        self.ring(callback.missed_call_ids, self.olga)
+        self.env["pbx.number.rule"].create(
+            {"company_id": self.company.id, "number": "+79129999999"}
+        )
+        self.env["pbx.record"].create(
+            {
+                "backend_id": self.backend.id,
+                "company_id": self.company.id,
+                "key": "k",
+                "kind": "cdr",
+            }
+        )
+        self.env["pbx.extension"].create(
+            {"number": "101", "backend_id": self.backend.id}
+        )
+        self.env["pbx.pull.log"].create(
+            {"backend_id": self.backend.id, "state": "done", "started_at": NOW}
+        )
+        partner = self.env["res.partner"].create({"name": "Client"})
+        partner.pbx_number_ids = [Command.create({"number": "+79120000009"})]
+        names = [name for name in self.env if name.startswith("pbx.")]
+        seen = set()
+        for user in (self.olga, self.boss, self.manager, self.admin, self.stranger):
+            for name in names:
+                model = self.env[name].with_user(user)
+                if model._abstract or not model.has_access("read"):
+                    continue
+                with self.subTest(user=user.login, model=name):
+                    rows = model.search_read([])
+                    if rows:
+                        seen.add((user.login, name))
+                        model.browse(rows[0]["id"]).read()
+        for name in ("pbx.call", "pbx.callback", "pbx.call.leg"):
+            self.assertIn(("olga", name), seen)
+            self.assertIn(("boss", name), seen)
+        self.assertIn(("mona", "pbx.record"), seen)
+
+    def test_numbers_of_contacts_go_with_the_contact(self):
+        Number = self.env["pbx.partner.number"]
+        partner = self.env["res.partner"].create({"name": "Client"})
+        theirs = self.env["res.partner"].create(
+            {"name": "Theirs", "company_id": self.other_company.id}
+        )
+        number, foreign = Number.create(
+            [
+                {"partner_id": partner.id, "number": "+79120000009"},
+                {"partner_id": theirs.id, "number": "+79120000008"},
+            ]
+        )
+        olga = Number.with_user(self.olga).with_context(
+            allowed_company_ids=self.company.ids
+        )
+        self.assertEqual(olga.search([]), number.with_env(olga.env))
+        clerk = self.operator("carl", "UTC", "base.group_partner_manager")
+        clerks = Number.with_user(clerk).with_context(
+            allowed_company_ids=self.company.ids
+        )
+        values = {"partner_id": partner.id, "number": "+79120000007"}
+        made = clerks.create(values)
+        made.number = "+79120000006"
+        with self.assertRaises(AccessError):
+            clerks.browse(foreign.id).number = "+79120000005"
+        with self.assertRaises(AccessError):
+            clerks.create(dict(values, partner_id=theirs.id))
+        with self.assertRaises(AccessError):
+            made.partner_id = theirs
+        self.assertFalse(partner.with_user(self.olga).has_access("write"))
+        for action in (
+            lambda: olga.create(values),
+            lambda: olga.browse(number.id).write({"label": "home"}),
+            lambda: olga.browse(number.id).unlink(),
+        ):
+            with self.assertRaises(AccessError):
+                action()
+        made.unlink()
 
     def test_nobody_writes_what_the_intake_writes(self):
         callback = self.make_callback()

@@ -2,6 +2,7 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 
 from datetime import date, datetime, timedelta
+from itertools import product
 from unittest.mock import patch
 
 from psycopg2.errors import SerializationFailure
@@ -16,12 +17,26 @@ from odoo.addons.base.tests.test_ir_cron import CronMixinCase
 from ..intake import callback_debts
 from .callback_common import NOW, CallbackCase
 
+NUMBER = "+79120000001"
 OTHER = "+79120000002"
+THIRD = "+79120000003"
 
 
 @tagged("post_install", "-at_install")
 @freeze_time(NOW)
 class TestCallbacks(CallbackCase, CronMixinCase):
+    def client(self, name, number, *further, **values):
+        """A contact with these numbers."""
+        return self.env["res.partner"].create(
+            {
+                "name": name,
+                "phone": number,
+                "country_id": self.env.ref("base.ru").id,
+                "pbx_number_ids": [Command.create({"number": key}) for key in further],
+                **values,
+            }
+        )
+
     # -- new debts ---------------------------------------------------------------
 
     def test_a_miss_makes_one_callback_with_one_activity(self):
@@ -154,6 +169,30 @@ class TestCallbacks(CallbackCase, CronMixinCase):
         self.sync()
         self.assertEqual(self.stored(self.callback(), "state"), "overdue")
 
+    def test_old_misses_are_no_new_work(self):
+        """Callbacks switched on later begin with what is still worth calling back."""
+        self.backend.create_callbacks = False
+        window = timedelta(hours=24, seconds=30)
+        limit = NOW - timedelta(hours=72) - window
+        self.miss(limit - timedelta(seconds=1))
+        self.miss(limit, OTHER)
+        self.miss(NOW - timedelta(days=300), "+79120000004")
+        self.backend.create_callbacks = True
+        self.sync()
+        self.assertEqual(self.callback().client_number, OTHER)
+        self.assertEqual(self.stored(self.callback(), "state"), "overdue")
+
+    def test_old_misses_join_the_work_there_is(self):
+        """Read together with a new one of the client, and after it."""
+        old = self.miss(NOW - timedelta(days=9))
+        new = self.miss(NOW - timedelta(hours=1))
+        self.sync()
+        self.assertEqual(self.callback().missed_call_ids, old | new)
+        oldest = self.miss(NOW - timedelta(days=30))
+        self.miss(NOW - timedelta(days=30), from_history=True)
+        self.assertEqual(self.sync()["joined"], 1)
+        self.assertEqual(self.callback().missed_call_ids, oldest | old | new)
+
     def test_companies_are_apart(self):
         other = self.env["res.company"].create({"name": "Other"})
         backend = self.backend.copy(
@@ -170,28 +209,22 @@ class TestCallbacks(CallbackCase, CronMixinCase):
     # -- the same client through other numbers ------------------------------------
 
     def test_other_number_of_the_contact_joins_by_setting(self):
-        partner = self.env["res.partner"].create({"name": "Anna"})
+        partner = self.client("Anna", NUMBER, OTHER, THIRD)
         self.company.pbx_match_scope = "number"
         self.miss(partner_id=partner.id)
         self.sync()
-        self.miss(number=OTHER, partner_id=partner.id)
+        self.miss(number=THIRD, partner_id=partner.id)
         self.sync()
         self.assertEqual(len(self.callbacks()), 2)
+        self.callbacks()[1].action_dismiss("duplicate")
         self.company.pbx_match_scope = "contact"
-        third = self.miss(number="+79120000003", partner_id=partner.id)
+        third = self.miss(number=OTHER, partner_id=partner.id)
         self.sync()
         self.assertEqual(third.callback_id, self.callbacks()[0])
 
     def test_numbers_of_one_contact_are_one_client(self):
         """By the same rule as misses are fixed by, though never seen before."""
-        partner = self.env["res.partner"].create(
-            {
-                "name": "Anna",
-                "phone": "+79120000001",
-                "country_id": self.env.ref("base.ru").id,
-                "pbx_number_ids": [Command.create({"number": OTHER})],
-            }
-        )
+        partner = self.client("Anna", NUMBER, OTHER)
         self.miss(partner_id=partner.id)
         self.miss(number=OTHER, partner_id=partner.id)
         self.sync()
@@ -199,12 +232,8 @@ class TestCallbacks(CallbackCase, CronMixinCase):
 
     def test_colleagues_are_one_client_by_setting_only(self):
         firm = self.env["res.partner"].create({"name": "Firm", "is_company": True})
-        anna, boris = self.env["res.partner"].create(
-            [
-                {"name": "Anna", "parent_id": firm.id},
-                {"name": "Boris", "parent_id": firm.id},
-            ]
-        )
+        anna = self.client("Anna", NUMBER, parent_id=firm.id)
+        boris = self.client("Boris", OTHER, THIRD, parent_id=firm.id)
         self.miss(partner_id=anna.id)
         self.sync()
         self.miss(number=OTHER, partner_id=boris.id)
@@ -212,9 +241,142 @@ class TestCallbacks(CallbackCase, CronMixinCase):
         self.sync()
         self.assertEqual(self.callback().missed_count, 2)
         self.company.pbx_match_scope = "contact"
-        self.miss(number="+79120000003", partner_id=boris.id)
+        self.miss(number=THIRD, partner_id=boris.id)
         self.sync()
         self.assertEqual(len(self.callbacks()), 2)
+
+    def test_numbers_shared_by_the_people_of_a_firm_are_two_clients(self):
+        """The calls are the firm's, but a talk with one number fixes none of the other.
+
+        In one callback, the second number would never be called.
+        """
+        self.company.pbx_match_scope = "contact"
+        firm = self.env["res.partner"].create({"name": "Firm", "is_company": True})
+        for name in ("Anna", "Boris"):
+            self.client(name, NUMBER, OTHER, parent_id=firm.id)
+        self.miss(NOW - timedelta(hours=3), partner_id=firm.id)
+        self.sync()
+        self.miss(NOW - timedelta(hours=2), OTHER, partner_id=firm.id)
+        self.sync()
+        self.assertEqual(self.callbacks().mapped("client_number"), [NUMBER, OTHER])
+        self.talk(NOW - timedelta(hours=1), partner_id=firm.id)
+        self.sync()
+        self.assertEqual(self.callback(NUMBER).state, "done")
+        self.assertEqual(self.callback(OTHER).state, "todo")
+
+    def test_the_number_to_call_is_one_that_is_owed(self):
+        partner = self.client("Anna", NUMBER, OTHER)
+        self.miss(NOW - timedelta(hours=3), partner_id=partner.id)
+        other = self.miss(NOW - timedelta(hours=2), OTHER, partner_id=partner.id)
+        self.sync()
+        callback = self.callback()
+        partner.pbx_number_ids.unlink()
+        self.talk(NOW - timedelta(hours=1))
+        self.assertEqual(self.sync(), {"renumbered": 1})
+        self.assertEqual(callback.state, "todo")
+        self.assertEqual(callback.client_number, OTHER)
+        self.assertEqual(callback.deadline_at, other.deadline_at)
+        self.assertIn(OTHER, self.activity(callback).summary)
+        self.assertNotIn(NUMBER, self.activity(callback).summary)
+        self.assertIn(OTHER, self.bodies(callback)[0])
+        self.assertEqual(self.sync(), {})
+        self.talk(NOW, OTHER)
+        self.assertEqual(self.sync(), {"done": 1})
+
+    def test_what_is_owed_goes_to_the_open_callback_of_that_number(self):
+        partner = self.client("Anna", NUMBER, OTHER)
+        self.miss(NOW - timedelta(hours=3), partner_id=partner.id)
+        moving = self.miss(NOW - timedelta(hours=2), OTHER, partner_id=partner.id)
+        self.sync()
+        first = self.callback()
+        partner.pbx_number_ids.unlink()
+        self.miss(NOW - timedelta(minutes=90), OTHER)
+        self.sync()
+        second = self.callbacks() - first
+        self.talk(NOW - timedelta(hours=1))
+        self.sync()
+        self.assertEqual(first.state, "done")
+        self.assertEqual(first.client_number, NUMBER)
+        self.assertEqual(moving.callback_id, second)
+        self.assertEqual(second.state, "todo")
+        self.assertEqual(second.missed_count, 2)
+        self.assertEqual(second.deadline_at, moving.deadline_at)
+        self.assertEqual(self.sync(), {})
+
+    # -- clients who turn out to be one --------------------------------------------
+
+    def test_a_further_number_makes_two_callbacks_one(self):
+        partner = self.client("Anna", NUMBER)
+        self.miss(NOW - timedelta(hours=1), partner_id=partner.id)
+        earlier = self.miss(NOW - timedelta(hours=3), OTHER)
+        tried = self.attempt(NOW - timedelta(minutes=20))
+        self.sync()
+        gone, stays = self.callback(NUMBER), self.callback(OTHER)
+        activity, dropped = self.activity(stays), self.activity(gone)
+        with self.capture_triggers("missed_call_crm.ir_cron_follow_up") as captured:
+            partner.pbx_number_ids = [Command.create({"number": OTHER})]
+        self.assertEqual(len(captured.records), 1)
+        self.assertEqual(self.sync(), {"united": 1})
+        self.assertEqual(stays.state, "todo")
+        self.assertEqual(stays.missed_count, 2)
+        self.assertEqual(stays.deadline_at, earlier.deadline_at)
+        self.assertEqual(stays.partner_id, partner)
+        self.assertEqual(stays.attempt_call_ids, tried)
+        self.assertEqual(stays.attempt_count, 1)
+        self.assertEqual(self.activity(stays), activity)
+        self.assertIn("2 times", activity.summary)
+        self.assertIn(NUMBER, self.bodies(stays)[0])
+        self.assertEqual(gone.state, "cancelled")
+        self.assertFalse(gone.missed_call_ids)
+        self.assertEqual(gone.missed_count, 0)
+        self.assertFalse(dropped.exists())
+        self.assertIn(OTHER, self.bodies(gone)[0])
+        self.assertEqual(self.sync(), {})
+
+    def test_merged_contacts_have_one_callback(self):
+        first, second = self.client("Anna", NUMBER), self.client("Boris", OTHER)
+        self.miss(NOW - timedelta(hours=3), partner_id=first.id)
+        self.miss(NOW - timedelta(hours=1), OTHER, partner_id=second.id)
+        self.sync()
+        stays, gone = self.callbacks()
+        # said to be done before the other one's miss, which nobody answered
+        stays.said_done_at = NOW - timedelta(hours=2)
+        with self.capture_triggers("missed_call_crm.ir_cron_follow_up") as captured:
+            self.env["base.partner.merge.automatic.wizard"]._merge(
+                (first | second).ids, first
+            )
+        self.assertTrue(captured.records)
+        self.assertEqual(self.sync(), {"united": 1})
+        self.assertEqual(stays.missed_count, 2)
+        self.assertFalse(stays.said_done_at)
+        self.assertEqual(gone.state, "cancelled")
+        self.assertEqual(self.sync(), {})
+
+    def test_a_firms_callbacks_become_one_by_setting(self):
+        firm = self.env["res.partner"].create({"name": "Firm", "is_company": True})
+        for index, number in enumerate((NUMBER, OTHER, THIRD)):
+            person = self.client(f"Person {index}", number, parent_id=firm.id)
+            self.miss(NOW - timedelta(hours=index), number, partner_id=person.id)
+        self.company.pbx_match_scope = "contact"
+        self.sync()
+        self.assertEqual(len(self.callbacks()), 3)
+        self.company.pbx_match_scope = "company"
+        self.assertEqual(self.sync(), {"united": 2})
+        self.assertEqual(self.callback(THIRD).missed_count, 3)
+        self.assertEqual(
+            self.callbacks().mapped("state"), ["todo", "cancelled", "cancelled"]
+        )
+
+    def test_a_shared_number_makes_nobody_one(self):
+        self.company.pbx_match_scope = "contact"
+        self.client("Anna", NUMBER, OTHER)
+        self.client("Boris", OTHER)
+        self.miss()
+        self.miss(number=OTHER)
+        self.sync()
+        self.sync()
+        self.assertEqual(len(self.callbacks()), 2)
+        self.assertEqual(self.callbacks().mapped("state"), ["todo", "todo"])
 
     # -- attempts ------------------------------------------------------------------
 
@@ -234,6 +396,27 @@ class TestCallbacks(CallbackCase, CronMixinCase):
         self.assertEqual(self.sync(), {"attempts": 1})
         self.assertEqual(callback.attempt_count, 2)
         self.assertFalse(before.attempt_callback_id)
+
+    def test_what_an_attempt_is_stands_the_same_in_sql_and_python(self):
+        self.miss(NOW - timedelta(hours=1))
+        calls = self.env["pbx.call"]
+        for direction, is_open, contact_at, not_reached in product(
+            ("inbound", "outbound", "internal"),
+            (False, True),
+            (False, NOW),
+            (False, True),
+        ):
+            calls += self.create_call(
+                NOW - timedelta(minutes=30),
+                direction=direction,
+                is_open=is_open,
+                contact_at=contact_at,
+                not_reached=not_reached,
+            )
+        self.sync()
+        attempts = self.callback().attempt_call_ids
+        self.assertEqual(len(attempts), 3)
+        self.assertEqual(attempts, calls.filtered("attempt"))
 
     def test_attempts_to_another_number_of_the_contact(self):
         partner = self.env["res.partner"].create({"name": "Anna"})
@@ -279,6 +462,69 @@ class TestCallbacks(CallbackCase, CronMixinCase):
         self.assertIn(call.call_key, activity.feedback)
         self.assertTrue(any(call.call_key in body for body in self.bodies(callback)))
         self.assertEqual(self.sync(), {})
+
+    def test_the_chatter_line_is_that_of_a_finished_activity(self):
+        self.miss(NOW - timedelta(hours=1))
+        self.sync()
+        callback = self.callback()
+        activity = self.activity(callback)
+        summary = activity.summary
+        call = self.talk(NOW - timedelta(minutes=5))
+        self.sync()
+        message = callback.message_ids[0]
+        self.assertEqual(message.subtype_id, self.env.ref("mail.mt_activities"))
+        self.assertEqual(message.mail_activity_type_id, self.activity_type)
+        self.assertEqual(message.author_id, self.env.ref("base.partner_root"))
+        self.assertIn(summary, message.body)
+        self.assertIn(call.call_key, message.body)
+        self.assertEqual(activity.date_done, NOW.date())
+
+    def test_what_people_attached_goes_to_the_chatter(self):
+        self.miss(NOW - timedelta(hours=1))
+        self.sync()
+        callback = self.callback()
+        activity = self.activity(callback)
+        attachment = self.env["ir.attachment"].create(
+            {"name": "a", "res_model": "mail.activity", "res_id": activity.id}
+        )
+        self.talk(NOW)
+        self.sync()
+        self.assertFalse(activity.active)
+        self.assertEqual(callback.message_ids[0].attachment_ids, attachment)
+
+    def test_a_next_activity_of_the_type_is_scheduled(self):
+        """An administrator may have chained one to ours."""
+        self.activity_type.write(
+            {
+                "chaining_type": "trigger",
+                "triggered_next_type_id": self.env.ref("mail.mail_activity_data_todo"),
+            }
+        )
+        self.miss(NOW - timedelta(hours=1))
+        self.sync()
+        callback = self.callback()
+        self.talk(NOW)
+        self.sync()
+        self.assertEqual(
+            callback.activity_ids.activity_type_id,
+            self.env.ref("mail.mail_activity_data_todo"),
+        )
+
+    def test_closing_many_costs_little_more_than_closing_one(self):
+        def close(count):
+            numbers = [f"+7912000{count:02}{index:02}" for index in range(count)]
+            for number in numbers:
+                self.miss(NOW - timedelta(hours=1), number)
+            self.sync()
+            for number in numbers:
+                self.talk(NOW, number)
+            self.env.flush_all()
+            before = self.env.cr.sql_log_count
+            self.assertEqual(self.sync(), {"done": count})
+            return self.env.cr.sql_log_count - before
+
+        close(1)
+        self.assertLess(close(40), close(1) + 80)
 
     def test_the_client_rang_again(self):
         self.miss(NOW - timedelta(hours=1))
@@ -426,7 +672,7 @@ class TestCallbacks(CallbackCase, CronMixinCase):
         callback = self.callback()
         self.assertEqual(callback.state, "done")
         call.action_not_reached()
-        self.assertEqual(self.sync()["reopened"], 1)
+        self.sync()
         self.assertEqual(callback.state, "todo")
         self.assertFalse(callback.done_at)
         self.assertFalse(callback.done_call_id)
@@ -449,7 +695,7 @@ class TestCallbacks(CallbackCase, CronMixinCase):
         self.sync()
         new = self.callbacks() - old
         call.action_not_reached()
-        self.assertEqual(self.sync()["moved"], 1)
+        self.sync()
         self.assertEqual(miss.callback_id, new)
         self.assertEqual(new.missed_count, 2)
         self.assertEqual(new.deadline_at, miss.deadline_at)

@@ -84,6 +84,34 @@ class TestFollowUp(CallbackCase):
             self.run_cron()
         self.assertTrue(self.callbacks())
 
+    def test_a_phone_system_that_cannot_be_judged_stops_no_other(self):
+        other = self.backend.copy({"db_host": "192.0.2.3", "active": True})
+        due = {
+            "direction": "inbound",
+            "is_open": True,
+            "judge_at": NOW - timedelta(minutes=1),
+        }
+        self.create_call(NOW - timedelta(hours=1), **due)
+        self.create_call(NOW - timedelta(hours=1), backend_id=other.id, **due)
+        self.env.flush_all()
+        judged = []
+
+        def judge(batch):
+            if batch.context.backend_id == self.backend.id:
+                batch.cr.execute("SELECT 1/0", log_exceptions=False)
+            judged.append(batch.context.backend_id)
+            return 1
+
+        with (
+            patch.object(pull, "_judge_due", judge),
+            self.assertLogs("odoo.addons.missed_call_crm.intake.pull", "ERROR") as log,
+        ):
+            count = pull.judge_due(self.env, NOW)
+        self.assertEqual(len(log.output), 1, log.output)
+        self.assertEqual(count, 1)
+        self.assertEqual(judged, [other.id])
+        self.assertIn(str(self.backend.id), log.output[0])
+
     def test_a_run_cut_short_is_completed(self):
         """Whatever a step left undone is seen from the data alone."""
         first = self.miss(NOW - timedelta(hours=1))

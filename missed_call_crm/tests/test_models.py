@@ -2,10 +2,11 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl)
 
 from datetime import timedelta
+from unittest.mock import patch
 
 from psycopg2 import IntegrityError
 
-from odoo.exceptions import UserError, ValidationError
+from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import Form, freeze_time, tagged
 from odoo.tools import SQL, mute_logger
 
@@ -266,6 +267,82 @@ class TestDismiss(RoleCase):
         with self.assertRaises(UserError):
             callback.action_reopen()
 
+    def test_dismissing_covers_all_misses_of_the_client(self):
+        callback = self.make_callback()
+        history = self.miss(NOW - timedelta(days=90), from_history=True)
+        stranger = self.miss(NOW, "+79120000002", from_history=True)
+        callback.with_user(self.olga).action_dismiss("wrong_number", "a fax")
+        self.assertEqual(history.resolution, "dismissed")
+        self.assertEqual(history.dismiss_reason, "wrong_number")
+        self.assertFalse(history.callback_id)
+        self.assertEqual(stranger.resolution, "pending")
+        callback.with_user(self.olga).action_reopen()
+        self.assertEqual(history.resolution, "unfixed")
+        self.assertFalse(history.dismiss_reason)
+        self.assertEqual(callback.state, "todo")
+
+    def test_reopening_leaves_other_dismissals(self):
+        history = self.miss(NOW - timedelta(days=90), from_history=True)
+        history.with_user(self.olga).action_dismiss("spam")
+        callback = self.make_callback()
+        with freeze_time(NOW + timedelta(minutes=1)):
+            callback.action_dismiss("duplicate")
+            callback.action_reopen()
+        self.assertEqual(history.resolution, "dismissed")
+
+    def test_a_miss_without_callback_can_be_dismissed(self):
+        history = self.miss(NOW - timedelta(days=90), from_history=True)
+        self.sync()
+        self.assertFalse(history.callback_id)
+        history.with_user(self.olga).action_dismiss("other", "moved away")
+        self.assertEqual(history.resolution, "dismissed")
+        self.assertFalse(history.is_not_fixed)
+        self.assertEqual(history.dismiss_reason, "other")
+        self.assertEqual(history.dismiss_note, "moved away")
+        self.assertEqual(history.dismissed_by_id, self.olga)
+        self.assertEqual(history.dismissed_at, NOW)
+        self.assertIn("moved away", history.story_html)
+        self.sync()
+        self.assertEqual(history.resolution, "dismissed")
+        history.with_user(self.olga).action_reopen()
+        self.assertEqual(history.resolution, "unfixed")
+        self.assertFalse(history.dismissed_by_id)
+
+    def test_wizard_for_misses_with_and_without_callback(self):
+        callback = self.make_callback()
+        history = self.miss(NOW - timedelta(days=90), "+79120000002", from_history=True)
+        calls = history | callback.missed_call_ids
+        action = calls.with_user(self.olga).action_dismiss()
+        wizard = Form(
+            self.env[action["res_model"]]
+            .with_user(self.olga)
+            .with_context(**action["context"])
+        )
+        self.assertEqual(wizard.miss_count, 2)
+        wizard.reason = "spam"
+        wizard.save().action_confirm()
+        self.assertEqual(callback.state, "dismissed")
+        self.assertEqual(set(calls.mapped("resolution")), {"dismissed"})
+        calls.with_user(self.olga).action_reopen()
+        self.assertEqual(callback.state, "todo")
+        self.assertEqual(callback.missed_call_ids.resolution, "pending")
+        self.assertEqual(history.resolution, "unfixed")
+
+    def test_only_owed_misses_and_by_those_who_may(self):
+        fixed = self.miss(resolution="fixed")
+        with self.assertRaises(UserError):
+            fixed.action_dismiss("spam")
+        with self.assertRaises(UserError):
+            fixed.action_reopen()
+        miss = self.miss()
+        for reason, note in (("because", None), ("other", " ")):
+            with self.subTest(reason=reason), self.assertRaises(UserError):
+                miss.action_dismiss(reason, note)
+        for user in (self.ivan, self.stranger):
+            with self.subTest(user=user.login), self.assertRaises(AccessError):
+                miss.with_user(user).action_dismiss("spam")
+        self.assertEqual(miss.resolution, "pending")
+
     def test_reached_ones_do_not_reopen(self):
         callback = self.make_callback(state="done")
         with self.assertRaises(UserError):
@@ -426,6 +503,88 @@ class TestConstraints(RoleCase):
             ):
                 self.backend.write(values)
                 self.backend.flush_recordset()
+
+    def test_times_have_an_upper_bound(self):
+        for record, values in (
+            (self.company, {"pbx_fix_window_hours": 8785}),
+            (self.company, {"pbx_short_seconds": 3601}),
+            (self.company, {"pbx_sla_seconds": 86_401}),
+            (self.company, {"pbx_proof_hours": 8785}),
+            (self.company, {"pbx_record_days": 36_501}),
+            (self.queue, {"fix_window_hours": 1e9}),
+            (self.queue, {"short_seconds": 3601}),
+            (self.queue, {"sla_seconds": 86_401}),
+            (self.backend, {"settle_seconds": 86_401}),
+            (self.backend, {"interval_minutes": 10_081}),
+            (self.backend, {"overlap_hours": 8785}),
+            (self.backend, {"max_call_minutes": 10_081}),
+            (self.backend, {"min_talk_seconds": 3601}),
+        ):
+            with self.subTest(values=values), self.assertRaises(ValidationError):
+                record.write(values)
+        self.company.pbx_fix_window_hours = 8784
+        self.queue.fix_window_hours = 8784
+
+    def test_a_phone_system_with_data_keeps_its_company(self):
+        values = {"company_id": self.other_company.id}
+        spare = self.env["pbx.backend"].create(
+            {"name": "Spare", "company_id": self.company.id, "db_host": "192.0.2.3"}
+        )
+        spare.write(values)
+        self.miss()
+        with self.assertRaises(ValidationError):
+            self.backend.write(values)
+        self.env["pbx.record"].create(
+            {
+                "backend_id": spare.id,
+                "company_id": self.other_company.id,
+                "key": "k",
+                "kind": "cdr",
+            }
+        )
+        with self.assertRaises(ValidationError):
+            spare.company_id = self.company
+
+    def test_counts_of_records_and_calls(self):
+        spare = self.env["pbx.backend"].create(
+            {"name": "Spare", "company_id": self.company.id, "db_host": "192.0.2.3"}
+        )
+        self.env["pbx.record"].create(
+            [
+                {
+                    "backend_id": self.backend.id,
+                    "company_id": self.company.id,
+                    "key": str(number),
+                    "kind": "cdr",
+                    "occurred_at": moment,
+                    "state": state,
+                }
+                for number, (moment, state) in enumerate(
+                    (
+                        (NOW, "assembled"),
+                        (NOW - timedelta(days=1), "new"),
+                        (False, "rejected"),
+                    )
+                )
+            ]
+        )
+        self.miss()
+        self.create_call(NOW, direction="inbound", is_open=True)
+        backends = self.backend | spare
+        self.assertEqual(backends.mapped("record_count"), [3, 0])
+        self.assertEqual(backends.mapped("rejected_count"), [1, 0])
+        self.assertEqual(backends.mapped("newest_record_at"), [NOW, False])
+        self.assertEqual(backends.mapped("call_count"), [2, 0])
+        self.assertEqual(backends.mapped("open_call_count"), [1, 0])
+
+    def test_the_rejected_are_not_looked_for_among_all(self):
+        self.env.invalidate_all()
+        with patch.object(
+            self.env.registry["pbx.backend"], "_compute_record_count"
+        ) as compute:
+            self.assertEqual(self.backend.rejected_count, 0)
+            self.assertFalse(self.backend.newest_record_at)
+        compute.assert_not_called()
 
     def test_some_table_is_read(self):
         with self.assertRaises(ValidationError):

@@ -295,8 +295,8 @@ class TestPull(PbxRows):
         with freeze_time(NOW + timedelta(minutes=119)):
             self.pull()
             self.assertTrue(self.call(key).is_open)
-        with freeze_time(NOW + timedelta(minutes=121)):
-            pull.judge_due(self.env)
+        with freeze_time(NOW + timedelta(minutes=122)):
+            self.pull()
         self.assertFalse(self.call(key).is_open)
         self.assertEqual(self.call(key).outcome, "abandoned")
 
@@ -566,3 +566,130 @@ class TestPull(PbxRows):
             counts.append(self.env.cr.sql_log_count - before)
             self.assertEqual(len(self.calls()), total)
         self.assertLessEqual(counts[1], counts[0] + 3, counts)
+
+    # -- what a review found ------------------------------------------
+
+    def test_silence_of_the_source_is_no_silence_of_the_call(self):
+        self.first()
+        key = self.new_id(NOW)
+        self.event(NOW, key, "ENTERQUEUE", data=["", "+79161234567", "1"])
+        with freeze_time(NOW + timedelta(minutes=1)):
+            self.pull()
+        with freeze_time(NOW + timedelta(minutes=150)):
+            pull.judge_due(self.env)  # nothing was read since
+            self.assertTrue(self.call(key).is_open)
+        with freeze_time(NOW + timedelta(minutes=152)):
+            self.pull()
+        self.assertFalse(self.call(key).is_open)
+
+    def test_restart_is_remembered_by_later_rebuilds(self):
+        self.first()
+        key = self.new_id(NOW)
+        restart = NOW + timedelta(seconds=50)
+        # the restart is read before the call it cut
+        self.event(restart, "NONE", "QUEUESTART", queue="NONE")
+        with freeze_time(NOW + timedelta(seconds=60)) as clock:
+            self.pull()
+            self.event(NOW, key, "ENTERQUEUE", data=["", "+79161234567", "1"])
+            self.settle(clock)
+            call = self.call(key)
+            self.assertEqual((call.reason, call.ended_at), ("disconnected", restart))
+            callback = call.callback_id
+            self.assertEqual(callback.state, "todo")
+            late = NOW + timedelta(seconds=20)
+            self.event(late, key, "RINGNOANSWER", "PJSIP/201", ["6000"])
+            self.pull()
+            self.assertEqual(self.call(key).reason, "disconnected")
+            self.assertEqual(callback.state, "todo")
+            pull.rebuild(
+                self.backend, NOW - timedelta(hours=1), NOW + timedelta(hours=1)
+            )
+        self.env.invalidate_all()
+        self.assertEqual(self.call(key).reason, "disconnected")
+
+    def test_another_company_s_holiday_closes_nothing(self):
+        calendar = self.env["resource.calendar"].create(
+            {"name": "Weekdays", "tz": "Europe/Moscow", "company_id": self.company.id}
+        )
+        self.company.pbx_calendar_id = calendar
+        holiday = self.env["resource.calendar.leaves"].create(
+            {
+                "name": "Holiday",
+                "date_from": datetime(2026, 11, 19, 21),
+                "date_to": datetime(2026, 11, 20, 21),
+                "calendar_id": False,
+            }
+        )
+        holiday.company_id = self.create_company("Elsewhere")
+        key = self.missed(NOW - timedelta(hours=1), ring=False)
+        self.pull()
+        self.assertEqual(self.call(key).reason, "queue_hangup")
+        holiday.company_id = self.company
+        pull.rebuild(self.backend, NOW - timedelta(days=1), NOW)
+        self.env.invalidate_all()
+        self.assertEqual(self.call(key).reason, "out_of_hours")
+
+    def test_queue_log_alone_makes_no_callbacks(self):
+        self.pbx.execute("ALTER TABLE cdr RENAME TO gone_cdr")
+        self.pbx.execute("ALTER TABLE cel RENAME TO gone_cel")
+        try:
+            key = self.new_id(NOW - timedelta(minutes=9))
+            at = NOW - timedelta(minutes=9)
+            self.event(at, key, "ENTERQUEUE", data=["", "+79161234567", "1"])
+            at += timedelta(seconds=30)
+            self.event(at, key, "ABANDON", data=["1", "1", "30"])
+            self.pull()
+            self.assertEqual(self.call(key).outcome, "abandoned")
+            self.assertFalse(self.backend.create_callbacks)
+            self.assertFalse(self.call(key).callback_id)
+            self.backend.create_callbacks = True
+            self.pull()
+            self.assertTrue(self.backend.create_callbacks)
+        finally:
+            self.pbx.execute("ALTER TABLE gone_cdr RENAME TO cdr")
+            self.pbx.execute("ALTER TABLE gone_cel RENAME TO cel")
+
+    def test_table_that_is_no_longer_wanted(self):
+        self.first()
+        self.backend.cel_table = False
+        self.pull()
+        self.assertFalse(self.backend.error_message)
+
+    def test_same_bad_row_is_no_news(self):
+        self.missed(NOW - timedelta(minutes=5))
+        self.pbx.insert("queue_log", {"time": "garbage", "callid": "1.1", "event": "X"})
+        self.assertEqual(self.pull().rejected_count, 1)
+        log = self.pull()
+        self.assertEqual(log.rejected_count, 0)
+        record = self.env["pbx.record"].search(
+            [("backend_id", "=", self.backend.id), ("state", "=", "rejected")]
+        )
+        self.assertEqual(record.seen_count, 1)
+
+    def test_numbers_nobody_can_dial(self):
+        keys = [
+            self.missed(NOW - timedelta(minutes=9), number)
+            for number in ("8", "12345678901234567890")
+        ]
+        self.pull()
+        for key in keys:
+            self.assertTrue(self.call(key).is_anonymous)
+            self.assertEqual(self.call(key).resolution, "ignored")
+
+    def test_back_fill_that_was_cut_short_goes_on(self):
+        self.first()
+        old = self.missed(NOW - timedelta(days=40))
+        state = dict(self.backend.cursor)
+        since, until = NOW - timedelta(days=41), NOW - timedelta(days=39)
+        state["backfill"] = [since.isoformat(), until.isoformat()]
+        self.backend.cursor = state
+        new = self.missed(NOW - timedelta(minutes=5), "+79160000009")
+        (self.env["pbx.backend"].search([]) - self.backend).active = False
+        self.backend.next_pull_at = False
+        with self.enter_registry_test_mode():
+            self.env.ref("missed_call_crm.ir_cron_pull").method_direct_trigger()
+        self.env.invalidate_all()
+        self.assertEqual(self.call(old).outcome, "missed")
+        self.assertTrue(self.call(old).from_history)
+        self.assertTrue(self.call(new))
+        self.assertNotIn("backfill", self.backend.cursor)

@@ -11,15 +11,13 @@ const UNDO_MS = 10000;
 
 /**
  * The reasons why nobody needs to call back, one click each; for ten seconds it can
- * be undone. "Other" asks for a note. Works on a callback, and on a call through its
- * callback (option `callback_field`).
+ * be undone. "Other" asks for a note. Works on callbacks and on misses.
  */
 export class DismissMenu extends Component {
     static template = "missed_call_crm.DismissMenu";
     static components = {Dropdown, DropdownItem};
     static props = {
         ...standardWidgetProps,
-        callbackField: {type: String, optional: true},
         stateField: {type: String},
     };
 
@@ -43,16 +41,10 @@ export class DismissMenu extends Component {
         ];
     }
 
-    get callbackId() {
-        const {record, callbackField} = this.props;
-        return callbackField ? record.data[callbackField]?.id : record.resId;
-    }
-
     get isOwed() {
         const {record, stateField} = this.props;
-        return (
-            this.callbackId &&
-            ["todo", "overdue", "pending", "unfixed"].includes(record.data[stateField])
+        return ["todo", "overdue", "pending", "unfixed"].includes(
+            record.data[stateField]
         );
     }
 
@@ -77,17 +69,17 @@ export class DismissMenu extends Component {
     }
 
     async choose(reason) {
-        const ids = [this.callbackId];
-        const {model} = this.props.record;
+        const {model, resModel, resId} = this.props.record;
+        const ids = [resId];
         const reload = () => model.load();
         if (reason === "other") {
             this.action.doAction(
-                await this.orm.call("pbx.callback", "action_open_dismiss", [ids]),
+                await this.orm.call(resModel, "action_open_dismiss", [ids]),
                 {additionalContext: {default_reason: "other"}, onClose: reload}
             );
             return;
         }
-        await this.orm.call("pbx.callback", "action_dismiss", [ids, reason]);
+        await this.orm.call(resModel, "action_dismiss", [ids, reason]);
         await reload();
         const close = this.notification.add(
             _t("%s: counted as dismissed, never as fixed.", this.client),
@@ -100,7 +92,7 @@ export class DismissMenu extends Component {
                         primary: true,
                         onClick: async () => {
                             close();
-                            await this.orm.call("pbx.callback", "action_reopen", [ids]);
+                            await this.orm.call(resModel, "action_reopen", [ids]);
                             await reload();
                         },
                     },
@@ -115,20 +107,9 @@ registry.category("view_widgets").add("pbx_dismiss", {
     fieldDependencies: ({options}) => [
         {name: options.state_field || "state", type: "selection", readonly: true},
         {name: "client_display", type: "char", readonly: true},
-        ...(options.callback_field
-            ? [
-                  {
-                      name: options.callback_field,
-                      type: "many2one",
-                      relation: "pbx.callback",
-                      readonly: true,
-                  },
-              ]
-            : []),
     ],
     extractProps: ({options}) => ({
         stateField: options.state_field || "state",
-        callbackField: options.callback_field,
     }),
     listViewWidth: 45,
 });
