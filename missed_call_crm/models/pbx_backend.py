@@ -586,13 +586,17 @@ class PbxBackend(models.Model):
     def _check_company_stays(self):
         """What came of a phone system belongs to its company for ever."""
         for model in ("pbx.record", "pbx.call"):
-            strays = self.env[model].sudo().search(
-                Domain.OR(
-                    Domain("backend_id", "=", backend.id)
-                    & Domain("company_id", "!=", backend.company_id.id)
-                    for backend in self
-                ),
-                limit=1,
+            strays = (
+                self.env[model]
+                .sudo()
+                .search(
+                    Domain.OR(
+                        Domain("backend_id", "=", backend.id)
+                        & Domain("company_id", "!=", backend.company_id.id)
+                        for backend in self
+                    ),
+                    limit=1,
+                )
             )
             if strays:
                 raise ValidationError(

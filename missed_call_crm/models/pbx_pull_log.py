@@ -18,7 +18,11 @@ class PbxPullLog(models.Model):
     _rec_name = "started_at"
 
     backend_id = fields.Many2one(
-        "pbx.backend", string="Phone System", required=True, ondelete="cascade"
+        "pbx.backend",
+        string="Phone System",
+        required=True,
+        ondelete="cascade",
+        index=True,
     )
     company_id = fields.Many2one(related="backend_id.company_id", store=True)
     kind = fields.Selection(
@@ -57,8 +61,6 @@ class PbxPullLog(models.Model):
     rejected_count = fields.Integer(string="Rejected")
     call_count = fields.Integer(string="Calls", help="Calls built again.")
     error = fields.Text()
-
-    _backend_started_idx = models.Index("(backend_id, started_at)")
 
     @api.depends("started_at", "finished_at")
     def _compute_duration(self):

@@ -108,7 +108,7 @@ class TestPullLab(PbxCase):
         self.pull()
         wanted = self.state()
         self.assertGreater(len(wanted), 8)
-        for seed in range(3):
+        for seed in range(2):
             self.pbx.clear()
             self.company = self.create_company(f"Seed {seed}")
             self.backend = self.create_backend()
@@ -126,7 +126,7 @@ class TestPullLab(PbxCase):
             self.pull()  # the first pull finds nothing: no history
             for number, (kind, row) in enumerate(rows):
                 self.pbx.insert(kind, row)
-                if number % 3 == 0:
+                if number % 6 == 0:
                     self.pull()
                     # Nothing settles within these seconds: nothing is judged.
                     self.assertFalse(self.calls(("is_open", "=", False)))
