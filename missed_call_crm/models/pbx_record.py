@@ -132,10 +132,11 @@ class PbxRecord(models.Model):
         env = self.sudo().env
         env.flush_all()
         done, limit = 0, GC_BATCH
-        for backend in env["pbx.backend"].with_context(active_test=False).search([]):
+        backends = env["pbx.backend"].with_context(active_test=False)
+        for backend in backends.search([("company_id.pbx_record_days", ">", 0)]):
             days = backend.company_id.pbx_record_days
-            if not days or done >= limit:
-                continue
+            if done >= limit:
+                break
             hours = max(days * 24, backend.overlap_hours + 24, REREAD_HOURS)
             before = fields.Datetime.now() - timedelta(hours=hours)
             for moment in (
