@@ -94,10 +94,11 @@ def databases():
             INSERT INTO pbx_backend (name, company_id, provider, tz, active, country_id,
                 interval_minutes, overlap_hours, settle_seconds, max_call_minutes,
                 min_talk_seconds, db_host, db_port, db_name, db_user,
-                db_password_stored, cdr_table, queue_log_table, create_callbacks)
+                db_password_stored, cdr_table, queue_log_table, callback_mode,
+                create_callbacks)
             SELECT 'Faults', c.id, 'asterisk_pg', 'Europe/Moscow', true,
                    (SELECT id FROM res_country WHERE code = 'RU'),
-                   1, 6, 0, 120, 2, %s, %s, %s, %s, %s, 'cdr', 'queue_log', true
+                   1, 6, 0, 120, 2, %s, %s, %s, %s, %s, 'cdr', 'queue_log', 'yes', true
               FROM res_company c ORDER BY c.id LIMIT 1
             """,
             os.environ["PGHOST"],

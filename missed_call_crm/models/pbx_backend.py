@@ -183,8 +183,8 @@ class PbxBackend(models.Model):
     # Numbers
     country_id = fields.Many2one(
         "res.country",
-        default=lambda self: self.env.company.country_id,
-        help="Numbers without country code are read as numbers of this country.",
+        help="Numbers without country code are read as numbers of this country. "
+        "Empty: the company's country.",
     )
     other_country_ids = fields.Many2many(
         "res.country",

@@ -153,7 +153,7 @@ class PbxRecord(models.Model):
     def _gc_sql(self, backend, moment, before, limit):
         return SQL(
             """
-            DELETE FROM pbx_record WHERE id IN (
+            WITH old AS MATERIALIZED (
                 SELECT r.id FROM pbx_record r
                  WHERE r.backend_id = %s AND %s
                    AND NOT EXISTS (
@@ -162,6 +162,7 @@ class PbxRecord(models.Model):
                           AND (c.is_open OR COALESCE(c.ended_at, c.started_at) >= %s))
                  LIMIT %s
                    FOR UPDATE SKIP LOCKED)
+            DELETE FROM pbx_record USING old WHERE pbx_record.id = old.id
             """,
             backend.id,
             moment,

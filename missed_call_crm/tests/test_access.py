@@ -236,7 +236,8 @@ class TestRoles(RoleCase):
         olga = Number.with_user(self.olga).with_context(
             allowed_company_ids=self.company.ids
         )
-        self.assertEqual(olga.search([]), number.with_env(olga.env))
+        both = [("id", "in", (number | foreign).ids)]
+        self.assertEqual(olga.search(both), number.with_env(olga.env))
         clerk = self.operator("carl", "UTC", "base.group_partner_manager")
         clerks = Number.with_user(clerk).with_context(
             allowed_company_ids=self.company.ids
