@@ -57,8 +57,8 @@ def facts(**values):
     return facts_of(read(pushed(**values)).payload)
 
 
-def verdict(rules=Rules(), **values):  # noqa: B008
-    return judge(facts(**values), rules)
+def verdict(rules=None, **values):
+    return judge(facts(**values), rules or Rules())
 
 
 def error_of(record):

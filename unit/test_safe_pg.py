@@ -260,7 +260,10 @@ def test_the_test_tells_what_is_wrong(server, db):
             id=number,
         )
     db("UPDATE pg_class SET reltuples = 9e6 WHERE oid = 'cdr'::regclass")
-    later = lambda: utc_now() + timedelta(minutes=10)  # noqa: E731
+
+    def later():
+        return utc_now() + timedelta(minutes=10)
+
     with db.source(now=later, zone="Asia/Tokyo") as reading:
         found = {finding.code: finding for finding in reading.test()}
     assert f'CREATE INDEX CONCURRENTLY ON {db.name}.cdr ("id")' in found["index"].text

@@ -139,8 +139,8 @@ def test(backend):
 def judge_due(env, now=None):
     """Judge open calls whose time has come, of every phone system.
 
-    A phone system whose first pull or back-fill is under way is left alone: its calls
-    may still lack records that are there to be read.
+    A phone system whose first pull is under way is left alone: its calls may still
+    lack records that are there to be read.
 
     :return: number of calls judged.
     """
